@@ -1,0 +1,154 @@
+//! The error catalogue: one table for every binary.
+
+use serde::{Deserialize, Serialize};
+
+/// Who has to act on an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The caller's request is at fault (4xx).
+    Business,
+    /// The service cannot serve at the moment (5xx).
+    System,
+    /// The model failed (5xx).
+    Model,
+}
+
+/// One line of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorEntry {
+    /// Stable name, used in bodies, logs and metrics.
+    pub code: &'static str,
+    /// Who has to act.
+    pub class: ErrorClass,
+    /// HTTP status.
+    pub status: u16,
+    /// The `type` that OpenAI's clients read.
+    pub openai_type: &'static str,
+    /// Whether the same request may succeed when sent again.
+    pub retryable: bool,
+    /// When it happens, for the documentation.
+    pub meaning: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($variant:ident: $class:ident, $status:literal, $openai:literal, $retryable:literal, $meaning:literal;)+) => {
+        /// Every error a ttsfleet server answers with.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorCode {
+            $(#[doc = $meaning] $variant,)+
+        }
+
+        impl ErrorCode {
+            /// All codes, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The code's line in the catalogue.
+            pub const fn entry(self) -> ErrorEntry {
+                match self {
+                    $(Self::$variant => ErrorEntry {
+                        code: stringify!($variant),
+                        class: ErrorClass::$class,
+                        status: $status,
+                        openai_type: $openai,
+                        retryable: $retryable,
+                        meaning: $meaning,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+catalogue! {
+    InvalidJson: Business, 400, "invalid_request_error", false, "The body is not a JSON object of the documented shape.";
+    InvalidParameter: Business, 400, "invalid_request_error", false, "A parameter is missing or out of its range.";
+    UnsupportedFormat: Business, 400, "invalid_request_error", false, "The response format is not built in.";
+    UnknownVoice: Business, 400, "invalid_request_error", false, "The model has no such voice.";
+    UnsupportedText: Business, 400, "invalid_request_error", false, "The text has nothing the voice can speak.";
+    InputTooLong: Business, 400, "invalid_request_error", false, "The text is longer than the server takes.";
+    ModelNotFound: Business, 404, "invalid_request_error", false, "This server does not serve the model asked for.";
+    NotFound: Business, 404, "invalid_request_error", false, "No such path.";
+    MethodNotAllowed: Business, 405, "invalid_request_error", false, "The path does not take this method.";
+    BodyTooLarge: Business, 413, "invalid_request_error", false, "The body is larger than the server reads.";
+    UnsupportedMediaType: Business, 415, "invalid_request_error", false, "The body is not declared as JSON.";
+    TooManyRequests: Business, 429, "rate_limit_error", true, "As many requests as allowed are in progress.";
+    Draining: System, 503, "server_error", true, "The server is stopping and takes no new requests.";
+    ModelNotReady: Model, 503, "server_error", true, "The model is still loading.";
+    InferenceFailed: Model, 500, "server_error", true, "The model failed on this text.";
+}
+
+/// The body of every error answer, also of a streamed `error` event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The one field OpenAI's clients look for.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong, for people and programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// [`ErrorEntry::code`].
+    pub error_code: String,
+    /// A sentence that says what to do instead. Never holds the user's text.
+    pub message: String,
+    /// [`ErrorEntry::openai_type`].
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The parameter at fault, if one is.
+    pub param: Option<String>,
+    /// Whether the same request may succeed when sent again.
+    pub retryable: bool,
+    /// The request's id, as in the `x-request-id` header.
+    pub request_id: String,
+}
+
+impl ErrorBody {
+    /// The body for one error.
+    pub fn new(code: ErrorCode, message: impl Into<String>, param: Option<&str>, request_id: &str) -> Self {
+        let entry = code.entry();
+        Self {
+            error: ErrorDetail {
+                error_code: entry.code.to_owned(),
+                message: message.into(),
+                kind: entry.openai_type.to_owned(),
+                param: param.map(str::to_owned),
+                retryable: entry.retryable,
+                request_id: request_id.to_owned(),
+            },
+        }
+    }
+}
+
+/// The catalogue as a Markdown table, for `docs/ERRORS.md`.
+pub fn catalogue_markdown() -> String {
+    let mut table = String::from("| Code | Status | Class | Retry | Meaning |\n|---|---|---|---|---|\n");
+    for entry in ErrorCode::ALL.iter().map(|code| code.entry()) {
+        let retry = if entry.retryable { "yes" } else { "no" };
+        let ErrorEntry { code, status, class, meaning, .. } = entry;
+        table.push_str(&format!("| `{code}` | {status} | {class:?} | {retry} | {meaning} |\n"));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn business_errors_are_4xx_and_all_others_5xx() {
+        for entry in ErrorCode::ALL.iter().map(|code| code.entry()) {
+            let expected = if entry.class == ErrorClass::Business { 4 } else { 5 };
+            assert_eq!(entry.status / 100, expected, "{}", entry.code);
+        }
+    }
+
+    #[test]
+    fn the_body_has_the_fields_that_openai_clients_read() {
+        let body = ErrorBody::new(ErrorCode::UnknownVoice, "no voice x", Some("voice"), "r1");
+        let json = serde_json::to_value(body).expect("serialises");
+        assert_eq!(json["error"]["message"], "no voice x");
+        assert_eq!(json["error"]["type"], "invalid_request_error");
+        assert_eq!(json["error"]["param"], "voice");
+        assert_eq!(json["error"]["error_code"], "UnknownVoice");
+    }
+}

@@ -1,0 +1,17 @@
+//! The contract between the operator's pod template and the speech server.
+
+/// Port of the speech API.
+pub const SPEECH_PORT: u16 = 8080;
+/// Port of `/healthz`, `/readyz` and `/metrics`.
+pub const HEALTH_PORT: u16 = 8081;
+
+/// Path of the file with the pool's [`crate::model::ModelRecord`].
+pub const ENV_MODEL_FILE: &str = "TTSFLEET_MODEL_FILE";
+/// Folder for fetched models.
+pub const ENV_STORE: &str = "TTSFLEET_STORE";
+/// Number of synthesis threads.
+pub const ENV_WORKERS: &str = "TTSFLEET_WORKERS";
+/// Requests admitted at once.
+pub const ENV_MAX_CONCURRENCY: &str = "TTSFLEET_MAX_CONCURRENCY";
+/// Seconds that admitted requests have to finish after SIGTERM.
+pub const ENV_DRAIN_SECONDS: &str = "TTSFLEET_DRAIN_SECONDS";

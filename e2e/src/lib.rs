@@ -1,1 +1,22 @@
-//! Placeholder.
+//! A real Kubernetes cluster on one Linux machine, without Docker.
+//!
+//! [`tools`] builds and installs the programs it needs, [`cluster`] runs two
+//! nodes in namespaces of their own, [`control_plane`] runs an API server
+//! alone for tests that need no nodes, and [`image`] makes container images
+//! from files.
+
+mod addons;
+mod cgroup;
+mod command;
+mod gobuild;
+mod network;
+mod node;
+mod packages;
+mod pki;
+mod process;
+
+pub mod cluster;
+pub mod control_plane;
+pub mod image;
+pub mod progress;
+pub mod tools;

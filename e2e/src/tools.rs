@@ -1,0 +1,135 @@
+//! The programs the cluster is made of: found in the cache, or built and
+//! installed on first use.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::run;
+use crate::gobuild::{self, GoProgram};
+use crate::packages;
+use crate::progress::Progress;
+
+const PAUSE_SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pause.rs");
+
+/// Programs that the Kubernetes binary holds, by the name it is called with.
+const KUBERNETES_PROGRAMS: [&str; 7] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+    "kubectl",
+    "fake-gpu-plugin",
+];
+
+/// Where everything is kept that a second run can use again:
+/// `$TTSFLEET_CACHE`, or `ttsfleet` in the user's cache folder.
+pub fn cache_dir() -> Result<PathBuf> {
+    let folder = match (std::env::var_os("TTSFLEET_CACHE"), std::env::var_os("XDG_CACHE_HOME")) {
+        (Some(own), _) => PathBuf::from(own),
+        (None, Some(caches)) => PathBuf::from(caches).join("ttsfleet"),
+        (None, None) => {
+            let home = std::env::var_os("HOME").context("set HOME or TTSFLEET_CACHE to say where to keep files")?;
+            PathBuf::from(home).join(".cache/ttsfleet")
+        }
+    };
+    if !folder.is_absolute() {
+        bail!("the cache folder must be an absolute path, and is {}", folder.display());
+    }
+    Ok(folder)
+}
+
+/// The programs, ready to run.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// A folder to put in `PATH`: kubectl, helm and the rest under their names.
+    pub bin: PathBuf,
+}
+
+impl Tools {
+    /// A program's file, as in `path("kubectl")`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+}
+
+/// What an API server needs, without nodes: no root, no packages.
+pub fn ensure_control_plane(progress: &dyn Progress) -> Result<Tools> {
+    ensure(&[gobuild::KUBERNETES, gobuild::ETCD], progress)
+}
+
+/// What a cluster with nodes needs, helm included.
+pub fn ensure_tools(progress: &dyn Progress) -> Result<Tools> {
+    packages::ensure(progress)?;
+    let programs = [gobuild::KUBERNETES, gobuild::ETCD, gobuild::COREDNS, gobuild::HELM, gobuild::TESTBOX];
+    let tools = ensure(&programs, progress)?;
+    ensure_pause(&tools)?;
+    Ok(tools)
+}
+
+/// kubeconform and kube-score, which check manifests.
+pub fn ensure_checkers(progress: &dyn Progress) -> Result<Tools> {
+    ensure(&[gobuild::KUBECONFORM, gobuild::KUBE_SCORE], progress)
+}
+
+fn ensure(programs: &[GoProgram], progress: &dyn Progress) -> Result<Tools> {
+    let store = cache_dir()?.join("programs");
+    let bin = cache_dir()?.join("bin");
+    for folder in [&store, &bin] {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    let _one_at_a_time = lock(&store.join("lock"), progress)?;
+    for program in programs {
+        let built = program.ensure(&store, progress)?;
+        link(&built, &bin.join(program.name))?;
+    }
+    if programs.iter().any(|program| program.name == gobuild::KUBERNETES.name) {
+        for name in KUBERNETES_PROGRAMS {
+            // Through the other link: a rebuilt binary serves all names at once.
+            link(Path::new("kubernetes"), &bin.join(name))?;
+        }
+    }
+    Ok(Tools { bin })
+}
+
+/// The pod's first process is compiled by rustc alone: a static program of a
+/// few hundred kilobytes, as its memory counts against every pod.
+fn ensure_pause(tools: &Tools) -> Result<()> {
+    let target = tools.path("pause");
+    if target.exists() {
+        return Ok(());
+    }
+    let unfinished = tools.path(&format!("pause.{}", std::process::id()));
+    run(Command::new("rustc")
+        .args(["--edition=2024", "-Copt-level=s", "-Cpanic=abort", "-Cstrip=symbols"])
+        .args(["-Ctarget-feature=+crt-static", PAUSE_SOURCE, "-o"])
+        .arg(&unfinished))
+    .context("cannot compile the pause program; is Rust with a C linker installed?")?;
+    std::fs::rename(unfinished, target).context("cannot put the pause program in place")
+}
+
+fn link(target: &Path, link: &Path) -> Result<()> {
+    if std::fs::read_link(link).is_ok_and(|current| current == target) {
+        return Ok(());
+    }
+    let fresh = link.with_extension("new");
+    // Left over from a run that was stopped here.
+    let _ = std::fs::remove_file(&fresh);
+    std::os::unix::fs::symlink(target, &fresh)
+        .and_then(|()| std::fs::rename(&fresh, link))
+        .with_context(|| format!("cannot link {}", link.display()))
+}
+
+/// Takes a lock that other processes respect; released when the file closes.
+pub(crate) fn lock(path: &Path, progress: &dyn Progress) -> Result<File> {
+    let file = File::options().create(true).append(true).open(path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    if file.try_lock().is_err() {
+        progress.note(&format!("waiting for another run that holds {}", path.display()));
+        file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    }
+    Ok(file)
+}

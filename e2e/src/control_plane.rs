@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{read, run, run_with_input, tail, write};
-use crate::pki::{Authority, Subject, service_account_key};
+use crate::pki::{Authority, Subject, key_pair};
 use crate::process::{Recorded, detached, wait_until};
 use crate::progress::Progress;
 use crate::tools::{self, Tools};
@@ -60,7 +60,7 @@ impl Settings {
             let file = if name == "admin" { self.kubeconfig() } else { self.component_kubeconfig(name) };
             write(&file, authority.kubeconfig(name, &server)?)?;
         }
-        service_account_key(&self.certificates().join("service-accounts.key"))?;
+        key_pair(&self.certificates(), "service-accounts")?;
         Ok(authority)
     }
 
@@ -98,10 +98,9 @@ impl Settings {
         Ok(vec![
             format!("--data-dir={}", self.folder.join("etcd").display()),
             format!("--listen-client-urls={clients}"),
-            format!("--advertise-client-urls={clients}"),
             format!("--listen-peer-urls={peers}"),
-            format!("--initial-advertise-peer-urls={peers}"),
-            format!("--initial-cluster=default={peers}"),
+            // Only advertised, to nobody: it listens on the sockets alone.
+            "--advertise-client-urls=http://localhost:2379".to_owned(),
             // A killed process loses nothing by this; only a crash of the machine does.
             "--unsafe-no-fsync".to_owned(),
             "--auto-compaction-retention=10m".to_owned(),
@@ -126,7 +125,7 @@ impl Settings {
             format!("--kubelet-client-certificate={}", certificate("admin.crt")),
             format!("--kubelet-client-key={}", certificate("admin.key")),
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
-            format!("--service-account-key-file={}", certificate("service-accounts.key")),
+            format!("--service-account-key-file={}", certificate("service-accounts.pub")),
             format!("--service-account-signing-key-file={}", certificate("service-accounts.key")),
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
             "--authorization-mode=Node,RBAC".to_owned(),

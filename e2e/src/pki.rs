@@ -95,9 +95,15 @@ fn authority_params() -> CertificateParams {
     params
 }
 
-/// The key that signs service account tokens.
-pub(crate) fn service_account_key(path: &Path) -> Result<()> {
-    if path.exists() { Ok(()) } else { write_secret(path, KeyPair::generate()?.serialize_pem()) }
+/// Makes `NAME.key` and `NAME.pub`, which sign and prove service account tokens.
+pub(crate) fn key_pair(folder: &Path, name: &str) -> Result<()> {
+    let public = folder.join(format!("{name}.pub"));
+    if public.exists() {
+        return Ok(());
+    }
+    let pair = KeyPair::generate()?;
+    write_secret(&folder.join(format!("{name}.key")), pair.serialize_pem())?;
+    write(&public, pair.public_key_pem())
 }
 
 fn write_secret(path: &Path, content: String) -> Result<()> {

@@ -1,0 +1,118 @@
+//! What the end-to-end tests share: one cluster with the product installed.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use ttsfleet_e2e::cluster::Cluster;
+use ttsfleet_e2e::product::{self, Images};
+use ttsfleet_e2e::progress::Console;
+
+/// The cluster of the tests, brought up on first use and left for the next run.
+pub fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let cluster = Cluster::up("test", &Console::default()).unwrap();
+        product::install(&cluster, images()).unwrap();
+        cluster
+    })
+}
+
+pub fn images() -> &'static Images {
+    static IMAGES: OnceLock<Images> = OnceLock::new();
+    IMAGES.get_or_init(|| product::build_images(&Console::default()).unwrap())
+}
+
+/// A namespace that is empty at first and gone in the end.
+pub struct Namespace {
+    pub name: String,
+}
+
+impl Namespace {
+    pub fn fresh(name: &str) -> Self {
+        let cluster = cluster();
+        // Left over from a run that was stopped.
+        cluster.kubectl(&["delete", "namespace", name, "--ignore-not-found", "--timeout=90s"]).unwrap();
+        cluster.kubectl(&["create", "namespace", name]).unwrap();
+        cluster
+            .kubectl(&["label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted"])
+            .unwrap();
+        Self { name: name.to_owned() }
+    }
+
+    pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut line = vec!["--namespace", self.name.as_str()];
+        line.extend(arguments);
+        cluster().kubectl(&line)
+    }
+
+    /// Objects as JSON: `get(&["pods", "-l", "a=b"])`.
+    pub fn get(&self, what: &[&str]) -> Value {
+        let mut line = vec!["get"];
+        line.extend(what);
+        line.extend(["-o", "json", "--ignore-not-found"]);
+        let text = self.kubectl(&line).unwrap();
+        if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
+    }
+
+    /// Applies a fleet with this spec (YAML in flow style).
+    pub fn fleet(&self, name: &str, spec: &str) {
+        let manifest = format!(
+            "{{apiVersion: ttsfleet.dev/v1alpha1, kind: TtsDeployment, metadata: {{name: {name}, namespace: {}}}, spec: {spec}}}",
+            self.name
+        );
+        cluster().apply(&manifest).unwrap();
+    }
+
+    pub fn wait_ready(&self, fleet: &str) {
+        let fleet = format!("ttsd/{fleet}");
+        let line = ["wait", "--for=condition=Ready", "--timeout=120s", &fleet];
+        if let Err(error) = self.kubectl(&line) {
+            panic!("{error}\n{}", self.kubectl(&["describe", "ttsd,pods"]).unwrap_or_default());
+        }
+    }
+
+    /// A condition of a fleet, as in `condition("a", "Ready")["reason"]`.
+    pub fn condition(&self, fleet: &str, kind: &str) -> Value {
+        let fleet = self.get(&["ttsd", fleet]);
+        let conditions = fleet["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or(Value::Null)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let line = ["delete", "namespace", &self.name, "--wait=false"];
+            cluster().kubectl(&line).unwrap();
+        }
+    }
+}
+
+/// Asks until the answer is yes; says what it waited for when it gives up.
+pub fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < within, "not within {within:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    start.elapsed()
+}
+
+/// Process ids of a program inside pods of the test cluster.
+pub fn processes_in_pods(program: &str) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    numbers
+        .filter(|pid| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+            let first = command.split(|byte| *byte == 0).next().unwrap_or_default();
+            Path::new(&*String::from_utf8_lossy(first)).ends_with(program)
+                && group.contains("ttsfleet") && group.contains("test") && group.contains("pod")
+        })
+        .collect()
+}

@@ -4,6 +4,7 @@
 //! tables. [`load`] turns a verified folder into a model ready to speak.
 
 mod folder;
+pub mod hibari;
 
 pub use folder::{FileEntry, FolderError, MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, ModelFolder, sha256_hex, verify};
 

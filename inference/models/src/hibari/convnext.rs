@@ -1,0 +1,41 @@
+use candle_core::{Result, Tensor};
+
+use super::{
+    ops::{Activation, DepthwiseNorm, Linear},
+    weights::Weights,
+};
+use crate::FolderError;
+
+/// One ConvNeXt block: depthwise convolution, normalisation, widen, GELU,
+/// narrow, and back onto the input.
+pub(super) struct ConvNext {
+    spatial: DepthwiseNorm,
+    widen: Linear,
+    narrow: Linear,
+}
+
+/// Sizes of a block.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) channels: usize,
+    pub(super) hidden: usize,
+    pub(super) kernel: usize,
+}
+
+impl ConvNext {
+    pub(super) fn load(weights: &Weights<'_>, name: &str, shape: Shape, dilation: usize) -> Result<Self, FolderError> {
+        let Shape { channels, hidden, kernel } = shape;
+        let gamma = weights.values(&format!("{name}gamma"), &[channels])?;
+        let narrow = Linear::load(weights, &format!("{name}pw2."), [hidden, channels], Activation::None)?;
+        Ok(Self {
+            spatial: DepthwiseNorm::load(weights, name, channels, kernel, dilation)?,
+            widen: Linear::load(weights, &format!("{name}pw1."), [channels, hidden], Activation::Gelu)?,
+            narrow: narrow.scaled(&gamma),
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let hidden = x.apply_op1_no_bwd(&self.spatial)?.apply_op1_no_bwd(&self.widen)?;
+        x.apply_op2_no_bwd(&hidden, &self.narrow)
+    }
+}

@@ -309,15 +309,21 @@ impl Cluster {
     /// Builds an image and puts it on every node that lacks it; its name.
     pub fn load_image(&self, spec: &ImageSpec) -> Result<String> {
         let image = self.build_image(spec)?;
-        self.on_every_node(|number| self.node(number).import(self.keeper(number)?, &image))?;
+        self.import(&image)?;
         Ok(image.reference)
     }
 
     /// The image of the small program that test pods run (`e2e/go/testbox`).
     pub fn load_testbox(&self) -> Result<String> {
         let image = self.own_image("testbox", &[])?;
-        self.on_every_node(|number| self.node(number).import(self.keeper(number)?, &image))?;
+        self.import(&image)?;
         Ok(image.reference)
+    }
+
+    /// Puts an image on every node that lacks it.
+    pub fn import(&self, image: &Image) -> Result<()> {
+        self.on_every_node(|number| self.node(number).import(self.keeper(number)?, image))?;
+        Ok(())
     }
 
     /// Runs kubectl and gives what it printed.

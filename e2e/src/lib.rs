@@ -2,8 +2,8 @@
 //!
 //! [`tools`] builds and installs the programs it needs, [`cluster`] runs two
 //! nodes in namespaces of their own, [`control_plane`] runs an API server
-//! alone for tests that need no nodes, and [`image`] makes container images
-//! from files.
+//! alone for tests that need no nodes, [`image`] makes container images from
+//! files, and [`product`] puts ttsfleet on a cluster.
 
 mod addons;
 mod cgroup;
@@ -18,5 +18,6 @@ mod process;
 pub mod cluster;
 pub mod control_plane;
 pub mod image;
+pub mod product;
 pub mod progress;
 pub mod tools;

@@ -1,0 +1,130 @@
+//! What a fleet promises on a real cluster.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{Namespace, cluster, eventually, images};
+
+const SMALL: &str = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 100m}}]}";
+
+fn containers(pod: &Value) -> Vec<Value> {
+    let of = |kind: &str| pod["spec"][kind].as_array().cloned().unwrap_or_default();
+    [of("initContainers"), of("containers")].concat()
+}
+
+#[test]
+fn pods_are_guaranteed_with_equal_memory_and_a_fleet_deleted_leaves_nothing() {
+    let space = Namespace::fresh("guaranteed");
+    space.fleet("plain", SMALL);
+    space.wait_ready("plain");
+
+    let pods = space.get(&["pods"]);
+    let pods = pods["items"].as_array().unwrap();
+    assert_eq!(pods.len(), 1);
+    for pod in pods {
+        assert_eq!(pod["status"]["qosClass"], "Guaranteed");
+        assert!(!containers(pod).is_empty());
+        for container in containers(pod) {
+            let resources = &container["resources"];
+            assert_eq!(resources["requests"], resources["limits"], "{}", container["name"]);
+            assert_eq!(resources["limits"]["memory"], "512Mi");
+        }
+    }
+
+    space.kubectl(&["delete", "ttsd", "plain", "--timeout=60s"]).unwrap();
+    let kinds = "deployments,replicasets,pods,services,endpointslices,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies";
+    eventually("nothing is left of the fleet", Duration::from_secs(90), || {
+        let left = space.get(&[kinds]);
+        let names = left["items"].as_array().unwrap().iter().map(|object| object["metadata"]["name"].as_str().unwrap());
+        names.filter(|name| !["kube-root-ca.crt", "default"].contains(name)).count() == 0
+    });
+}
+
+#[test]
+fn a_hand_made_pod_with_unequal_memory_is_refused() {
+    let space = Namespace::fresh("unequal");
+    let pod = |request: &str, limit: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": "made-by-hand", "namespace": space.name,
+                "labels": {"app.kubernetes.io/name": "ttsfleet"},
+            },
+            "spec": {
+                "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{
+                    "name": "main", "image": images().inference.reference,
+                    "resources": {"requests": {"memory": request}, "limits": {"memory": limit}},
+                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                }],
+            },
+        })
+        .to_string()
+    };
+    let refusal = cluster().apply(&pod("128Mi", "256Mi")).unwrap_err().to_string();
+    assert!(refusal.contains("to the same value"), "{refusal}");
+    assert!(refusal.contains("main"), "{refusal}");
+    // The same amount in other words is equal.
+    cluster().apply(&pod("0.25Gi", "256Mi")).unwrap();
+}
+
+#[test]
+fn a_child_edited_scaled_or_deleted_comes_back() {
+    let space = Namespace::fresh("drift");
+    space.fleet("steady", SMALL);
+    space.wait_ready("steady");
+    let memory = || {
+        let deployment = space.get(&["deployment", "steady-main"]);
+        deployment["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].clone()
+    };
+    let soon = Duration::from_secs(5);
+
+    let edit = r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/resources/limits/memory", "value": "1Gi"}]"#;
+    space.kubectl(&["patch", "deployment", "steady-main", "--type=json", "-p", edit]).unwrap();
+    let edited = eventually("the edited limit comes back", soon, || memory() == "512Mi");
+
+    space.kubectl(&["scale", "deployment", "steady-main", "--replicas=3"]).unwrap();
+    let scaled = eventually("the replicas come back", soon, || {
+        space.get(&["deployment", "steady-main"])["spec"]["replicas"] == 1
+    });
+
+    let uid = space.get(&["service", "steady"])["metadata"]["uid"].clone();
+    space.kubectl(&["delete", "service", "steady"]).unwrap();
+    let deleted = eventually("the deleted Service comes back", soon, || {
+        let service = space.get(&["service", "steady"]);
+        !service.is_null() && service["metadata"]["uid"] != uid
+    });
+    println!("put right: edited after {edited:?}, scaled after {scaled:?}, deleted after {deleted:?}");
+}
+
+#[test]
+fn scaling_the_fleet_scales_its_pods() {
+    let space = Namespace::fresh("scale");
+    space.fleet("grows", SMALL);
+    space.wait_ready("grows");
+    space.kubectl(&["scale", "ttsd", "grows", "--replicas=2"]).unwrap();
+    eventually("both pods are counted", Duration::from_secs(60), || {
+        let fleet = space.get(&["ttsd", "grows"]);
+        fleet["status"]["replicas"] == 2 && space.condition("grows", "Ready")["status"] == "True"
+    });
+}
+
+#[test]
+fn a_pod_that_exceeds_its_memory_is_killed_and_the_status_says_so() {
+    let space = Namespace::fresh("oom");
+    // Too little for the voice to be loaded.
+    space.fleet("tight", "{replicas: 1, pools: [{name: main, resources: {memory: 64Mi, cpu: 500m}}]}");
+    eventually("the fleet's status names the out-of-memory kill", Duration::from_secs(120), || {
+        let degraded = space.condition("tight", "Degraded");
+        degraded["status"] == "True" && degraded["reason"] == "OOMKilled"
+    });
+    let message = space.condition("tight", "Degraded")["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("64Mi") && message.contains("memory"), "{message}");
+
+    let pods = space.get(&["pods"]);
+    let status = &pods["items"][0]["status"]["containerStatuses"][0];
+    let ends = [&status["state"]["terminated"]["reason"], &status["lastState"]["terminated"]["reason"]];
+    assert!(ends.contains(&&json!("OOMKilled")), "{status}");
+}

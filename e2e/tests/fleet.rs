@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::{Namespace, cluster, eventually, images};
 
-const SMALL: &str = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 100m}}]}";
+const SMALL: &str = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}";
 
 fn containers(pod: &Value) -> Vec<Value> {
     let of = |kind: &str| pod["spec"][kind].as_array().cloned().unwrap_or_default();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use support::{Namespace, eventually};
 
-const ONE_GPU: &str = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 100m, gpu: {mode: Exclusive}}}]}";
+const ONE_GPU: &str = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m, gpu: {mode: Exclusive}}}]}";
 
 #[test]
 fn fleets_with_exclusive_gpus_run_on_different_nodes_and_one_too_many_says_why_it_waits() {

@@ -1,0 +1,78 @@
+//! Every condition type and reason that the operator sets.
+
+use std::fmt;
+
+/// The type of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConditionType {
+    /// Everything the spec asks for is in place and serves.
+    Ready,
+    /// At least one pod serves.
+    Available,
+    /// A change is on its way to the pods.
+    Progressing,
+    /// Something is wrong that does not go away by waiting.
+    Degraded,
+}
+
+impl ConditionType {
+    /// All types, in the order they are reported.
+    pub const ALL: [Self; 4] = [Self::Ready, Self::Available, Self::Progressing, Self::Degraded];
+}
+
+/// The reason of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Every pod asked for runs the current template and serves.
+    AllPodsReady,
+    /// The fleet is scaled to no pods.
+    ScaledToZero,
+    /// Pods are being started, replaced or removed.
+    RollingOut,
+    /// Some pods serve, others do not yet.
+    SomePodsNotReady,
+    /// No pod serves.
+    NoPodReady,
+    /// At least one pod serves.
+    PodsServing,
+    /// The current template runs everywhere.
+    Complete,
+    /// Nothing is wrong.
+    AsExpected,
+    /// The spec cannot be carried out as written.
+    InvalidSpec,
+    /// An object of a name the fleet needs belongs to somebody else.
+    NameConflict,
+    /// Children of a deleted fleet of the same name are still going away.
+    WaitingForCleanup,
+    /// The API server refuses a child object.
+    ChangeRefused,
+    /// Something in the cluster keeps changing a child back.
+    Overridden,
+    /// The API server refuses the pods, by quota or policy.
+    PodsRefused,
+    /// No node can take a pod.
+    Unschedulable,
+    /// A container was killed because it used more memory than it has.
+    OutOfMemory,
+    /// A container keeps ending.
+    CrashLooping,
+    /// The image cannot be pulled or started.
+    ImageUnavailable,
+    /// The kubelet evicted a pod.
+    Evicted,
+    /// The rollout has made no headway for its deadline.
+    RolloutStalled,
+}
+
+impl fmt::Display for ConditionType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

@@ -1,0 +1,161 @@
+//! `TtsDeployment`: one fleet of speech servers.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::{Model, Resources, Scheduling, TtsDeploymentStatus};
+
+/// What a fleet shall be. Every field has a default: `spec: {}` is a fleet of
+/// two pods that speak with the voice built into the image.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "ttsfleet.dev",
+    version = "v1alpha1",
+    kind = "TtsDeployment",
+    plural = "ttsdeployments",
+    shortname = "ttsd",
+    namespaced,
+    status = "TtsDeploymentStatus",
+    derive = "PartialEq",
+    doc = "A fleet of text-to-speech servers, reached through a Service of the fleet's name.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Model", type_ = "string", json_path = ".status.model"),
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".spec.replicas"),
+    printcolumn(name = "Serving", type_ = "integer", json_path = ".status.readyReplicas"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')").message(
+        "metadata.name must start with a letter and be at most 40 characters of a-z, 0-9 and '-', because the \
+         Service and the pods are named after it; for example: narrator"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct TtsDeploymentSpec {
+    /// Pods in each pool. This is the number that `kubectl scale` changes,
+    /// which is why it stands here and not in the pool. 0 stops the fleet and
+    /// keeps everything else in place.
+    #[serde(default = "default_replicas")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: i32,
+
+    /// Groups of equal pods. One pool for now: sharing requests out between
+    /// several pools needs routing tiers, which this version does not have.
+    #[serde(default = "default_pools")]
+    #[schemars(length(min = 1, max = 1))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(validation = Rule::new("self.all(pool, oldSelf.exists(old, old.name == pool.name))").message(
+        "a pool's name cannot be changed, because its pods would all be replaced at once; keep the old name, or \
+         create a second TtsDeployment with the name you want and move the traffic to it"
+    ))]
+    pub pools: Vec<Pool>,
+
+    /// How long a stopping pod has to finish the requests it has taken, such
+    /// as 30s or 5m; 1s to 1h. Node drains and rollouts wait this long at most.
+    #[serde(default = "default_drain_timeout")]
+    #[schemars(length(max = 12))]
+    #[x_kube(validation = Rule::new(
+        "self.matches('^([0-9]{1,5}[smh]){1,3}$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')"
+    ).message("drainTimeout must be a duration from 1s to 1h, written like 30s, 5m or 1m30s"))]
+    pub drain_timeout: String,
+}
+
+/// A group of equal pods.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pool {
+    /// Names the pool's Deployment, `<fleet>-<pool>`. Cannot be changed.
+    #[schemars(length(min = 1, max = 20))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message(
+        "a pool's name must be at most 20 characters of a-z, 0-9 and '-', and begin and end with a letter or digit; \
+         for example: main"
+    ))]
+    pub name: String,
+
+    /// The model to serve. Without one, the pods speak with the voice built
+    /// into the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Model>,
+
+    /// What one pod gets, and is held to.
+    #[serde(default)]
+    pub resources: Resources,
+
+    /// How much work one pod takes on.
+    #[serde(default)]
+    pub capacity: Capacity,
+
+    /// Where the pods may run.
+    #[serde(default)]
+    pub scheduling: Scheduling,
+}
+
+/// How much work one pod takes on.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.maxConcurrency >= self.workers").message(
+    "capacity.maxConcurrency must be at least capacity.workers, or some workers could never be used; raise \
+     maxConcurrency or lower workers"
+))]
+pub struct Capacity {
+    /// Synthesis threads: texts spoken at the same time. About one for each
+    /// CPU is fastest; more let short texts overtake long ones.
+    #[serde(default = "default_workers")]
+    #[schemars(range(min = 1, max = 64))]
+    pub workers: i32,
+
+    /// Requests a pod has in hand at once, spoken or waiting. Further ones
+    /// are answered with 429.
+    #[serde(default = "default_max_concurrency")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_concurrency: i32,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self { workers: default_workers(), max_concurrency: default_max_concurrency() }
+    }
+}
+
+impl Pool {
+    /// A pool with every default.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            model: None,
+            resources: Resources::default(),
+            capacity: Capacity::default(),
+            scheduling: Scheduling::default(),
+        }
+    }
+}
+
+impl Default for TtsDeploymentSpec {
+    fn default() -> Self {
+        Self { replicas: default_replicas(), pools: default_pools(), drain_timeout: default_drain_timeout() }
+    }
+}
+
+fn default_replicas() -> i32 {
+    2
+}
+
+fn default_pools() -> Vec<Pool> {
+    vec![Pool::named("main")]
+}
+
+fn default_drain_timeout() -> String {
+    "30s".to_owned()
+}
+
+fn default_workers() -> i32 {
+    2
+}
+
+fn default_max_concurrency() -> i32 {
+    30
+}

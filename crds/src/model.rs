@@ -1,0 +1,60 @@
+//! Which model a pool serves, and where it comes from.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// A model folder by name and version.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Model {
+    /// The model's name, which clients may ask for.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')").message(
+        "model.name must be letters, digits, '-', '_' and '.', and begin and end with a letter or digit; for example: \
+         hibari"
+    ))]
+    pub name: String,
+
+    /// The model's version. In quotes if it looks like a number.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')").message(
+        "model.version must be letters, digits, '-', '_' and '.', and begin and end with a letter or digit; for \
+         example: \"2026-02\""
+    ))]
+    pub version: String,
+
+    /// Where the pods fetch the model from when they start.
+    pub source: Source,
+}
+
+/// Where a model folder is fetched from.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.uri.startsWith('file://') || has(self.digest)").message(
+    "source.digest is required for http:// and https:// sources, because what is served there can change; write \
+     digest: sha256:<the 64 hex digits that `sha256sum model.json` prints>"
+))]
+pub struct Source {
+    /// Address of the model folder: file:///path (inside the pod),
+    /// http://host/path or https://host/path.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new(
+        "self.matches('^file:///[^?#[:space:]]+$') || self.matches('^https?://[^/?#[:space:]]+(/[^?#[:space:]]*)?$')"
+    ).message(
+        "source.uri must be file:///path, http://host/path or https://host/path, without a query or blanks"
+    ))]
+    #[x_kube(validation = Rule::new("!self.matches('^https?://[^/]*@')").message(
+        "source.uri must not hold a user name or password: everyone who may read the TtsDeployment would read them"
+    ))]
+    pub uri: String,
+
+    /// SHA-256 of the folder's `model.json`, which in turn holds the digests
+    /// of all other files: sha256: and 64 hex digits. A pod does not serve a
+    /// model that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71))]
+    #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')").message(
+        "source.digest must be sha256: and 64 lower-case hex digits, as `sha256sum model.json` prints them"
+    ))]
+    pub digest: Option<String>,
+}

@@ -69,6 +69,8 @@ catalogue! {
     ModelNotFound: Business, 404, "invalid_request_error", false, "This server does not serve the model asked for.";
     NotFound: Business, 404, "invalid_request_error", false, "No such path.";
     MethodNotAllowed: Business, 405, "invalid_request_error", false, "The path does not take this method.";
+    RequestTimeout: Business, 408, "invalid_request_error", true, "The body did not arrive in time.";
+    ClientTooSlow: Business, 408, "invalid_request_error", true, "The client read the answer too slowly, and it was cut off.";
     BodyTooLarge: Business, 413, "invalid_request_error", false, "The body is larger than the server reads.";
     UnsupportedMediaType: Business, 415, "invalid_request_error", false, "The body is not declared as JSON.";
     TooManyRequests: Business, 429, "rate_limit_error", true, "As many requests as allowed are in progress.";
@@ -119,9 +121,22 @@ impl ErrorBody {
     }
 }
 
-/// The catalogue as a Markdown table, for `docs/ERRORS.md`.
+const INTRODUCTION: &str = "\
+# Errors
+
+Every server of ttsfleet answers an error with one of these codes, as JSON:
+`{\"error\": {\"error_code\", \"message\", \"type\", \"param\", \"retryable\", \"request_id\"}}`.
+Codes are stable; messages are for people and may change. An answer that fails
+after its first byte ends in an `error` event (`stream_format: sse`) or in a
+connection cut short of its end, never as if it were complete. This file is made
+from `wire/src/error.rs`: `TTSFLEET_UPDATE=1 cargo test -p ttsfleet-wire` writes it.
+
+";
+
+/// The text of `docs/ERRORS.md`.
 pub fn catalogue_markdown() -> String {
-    let mut table = String::from("| Code | Status | Class | Retry | Meaning |\n|---|---|---|---|---|\n");
+    let mut table = String::from(INTRODUCTION);
+    table.push_str("| Code | Status | Class | Retry | Meaning |\n|---|---|---|---|---|\n");
     for entry in ErrorCode::ALL.iter().map(|code| code.entry()) {
         let retry = if entry.retryable { "yes" } else { "no" };
         let ErrorEntry { code, status, class, meaning, .. } = entry;
@@ -140,6 +155,16 @@ mod tests {
             let expected = if entry.class == ErrorClass::Business { 4 } else { 5 };
             assert_eq!(entry.status / 100, expected, "{}", entry.code);
         }
+    }
+
+    #[test]
+    fn the_printed_catalogue_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ERRORS.md");
+        if std::env::var_os("TTSFLEET_UPDATE").is_some() {
+            std::fs::write(path, catalogue_markdown()).unwrap();
+        }
+        let printed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(printed == catalogue_markdown(), "{path} is stale; see its introduction");
     }
 
     #[test]

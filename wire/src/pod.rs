@@ -15,3 +15,12 @@ pub const ENV_WORKERS: &str = "TTSFLEET_WORKERS";
 pub const ENV_MAX_CONCURRENCY: &str = "TTSFLEET_MAX_CONCURRENCY";
 /// Seconds that admitted requests have to finish after SIGTERM.
 pub const ENV_DRAIN_SECONDS: &str = "TTSFLEET_DRAIN_SECONDS";
+/// Address of the speech API, instead of all addresses at [`SPEECH_PORT`].
+pub const ENV_LISTEN: &str = "TTSFLEET_LISTEN";
+/// Address of health and metrics, instead of all addresses at [`HEALTH_PORT`].
+pub const ENV_HEALTH_LISTEN: &str = "TTSFLEET_HEALTH_LISTEN";
+/// Form of the log lines: `text` or `json`.
+pub const ENV_LOG_FORMAT: &str = "TTSFLEET_LOG_FORMAT";
+
+/// Where a container leaves its last words for Kubernetes to show.
+pub const TERMINATION_LOG: &str = "/dev/termination-log";

@@ -1,37 +1,137 @@
 //! The OpenAI-compatible speech API.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::ErrorCode;
 
 /// Body of `POST /v1/audio/speech`. Unknown fields are refused: nothing a
-/// caller asks for is silently ignored.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+/// caller asks for is silently ignored. Read with [`SpeechRequest::parse`],
+/// whose refusals do not repeat what the caller sent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SpeechRequest {
     /// The model's name or `name@version`; whatever the server serves if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The text to speak.
     pub input: String,
     /// The model's default voice if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub voice: Option<VoiceChoice>,
-    /// `mp3` if absent, as at OpenAI, where built in; else `wav`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `mp3` if absent, as at OpenAI.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_format: Option<String>,
     /// Speaking rate, 0.25 to 4.0; 1.0 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub speed: Option<f32>,
     /// `audio` (default) or `sse`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_format: Option<String>,
     /// Speaking instructions, which OpenAI's newer models take. Not supported:
     /// a value other than empty is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
 }
 
+/// Why a body was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The catalogue's code.
+    pub code: ErrorCode,
+    /// What to do instead. Never holds text from the body.
+    pub message: String,
+    /// The field at fault, if one is.
+    pub param: Option<&'static str>,
+}
+
+const FIELDS: [&str; 7] =
+    ["model", "input", "voice", "response_format", "speed", "stream_format", "instructions"];
+
+impl SpeechRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the body is not JSON or not of this shape. Values are
+    /// not judged here: that is for the server that knows its model.
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(body).map_err(|error| {
+            not_json(format!("The body is not valid UTF-8 from byte {} on.", error.valid_up_to()))
+        })?;
+        let value: Value = serde_json::from_str(text).map_err(|error| {
+            // The parser's own message can hold text from the body.
+            let (line, column) = (error.line(), error.column());
+            not_json(format!("The body is not valid JSON at line {line}, column {column}."))
+        })?;
+        let Value::Object(mut fields) = value else {
+            return Err(not_json("The body must be a JSON object.".to_owned()));
+        };
+        let request = Self {
+            model: take_string(&mut fields, "model")?,
+            input: take_string(&mut fields, "input")?.ok_or_else(|| {
+                bad_value("input", "`input` is missing: it holds the text to speak.".to_owned())
+            })?,
+            voice: take_voice(&mut fields)?,
+            response_format: take_string(&mut fields, "response_format")?,
+            speed: take_speed(&mut fields)?,
+            stream_format: take_string(&mut fields, "stream_format")?,
+            instructions: take_string(&mut fields, "instructions")?,
+        };
+        match fields.keys().next() {
+            None => Ok(request),
+            Some(field) => Err(unknown_field(field)),
+        }
+    }
+}
+
+fn take_string(fields: &mut Map<String, Value>, name: &'static str) -> Result<Option<String>, Refusal> {
+    match fields.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(bad_value(name, format!("`{name}` must be a string."))),
+    }
+}
+
+fn take_voice(fields: &mut Map<String, Value>) -> Result<Option<VoiceChoice>, Refusal> {
+    if let Some(Value::Object(voice)) = fields.get("voice") {
+        return match voice.get("id") {
+            Some(Value::String(id)) if voice.len() == 1 => {
+                let id = id.clone();
+                fields.remove("voice");
+                Ok(Some(VoiceChoice::Id { id }))
+            }
+            _ => Err(bad_value("voice", "`voice` must be a name or {\"id\": name}.".to_owned())),
+        };
+    }
+    Ok(take_string(fields, "voice")?.map(VoiceChoice::Name))
+}
+
+fn take_speed(fields: &mut Map<String, Value>) -> Result<Option<f32>, Refusal> {
+    match fields.remove("speed") {
+        None | Some(Value::Null) => Ok(None),
+        // A finite f64 may be infinite as f32; whoever checks the range sees that.
+        Some(Value::Number(number)) => Ok(number.as_f64().map(|speed| speed as f32)),
+        Some(_) => Err(bad_value("speed", "`speed` must be a number.".to_owned())),
+    }
+}
+
+/// The field is named only if it looks like a field: it might be text.
+fn unknown_field(field: &str) -> Refusal {
+    let plain = field.len() <= 40 && field.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let named = if plain { format!("Unknown field `{field}`") } else { "Unknown field".to_owned() };
+    let message = format!("{named}; the fields are: {}.", FIELDS.join(", "));
+    Refusal { code: ErrorCode::InvalidParameter, message, param: None }
+}
+
+fn not_json(message: String) -> Refusal {
+    Refusal { code: ErrorCode::InvalidJson, message, param: None }
+}
+
+fn bad_value(param: &'static str, message: String) -> Refusal {
+    Refusal { code: ErrorCode::InvalidParameter, message, param: Some(param) }
+}
+
 /// A voice by name, in either of the two shapes OpenAI's clients send.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum VoiceChoice {
     /// `"voice": "heart"`.
@@ -94,4 +194,60 @@ pub struct VoiceInfo {
     pub languages: Vec<String>,
     /// Samples per second of its audio.
     pub sample_rate: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &str) -> Refusal {
+        SpeechRequest::parse(body.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn a_voice_comes_by_name_or_by_id() {
+        for voice in [r#""heart""#, r#"{"id": "heart"}"#] {
+            let body = format!(r#"{{"input": "hi", "voice": {voice}, "speed": null}}"#);
+            let request = SpeechRequest::parse(body.as_bytes()).unwrap();
+            assert_eq!(request.voice.unwrap().name(), "heart");
+            assert_eq!(request.speed, None);
+        }
+        assert_eq!(refused(r#"{"input": "hi", "voice": {"id": 1}}"#).param, Some("voice"));
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_written() {
+        let request = SpeechRequest {
+            model: Some("m@1".into()),
+            input: "hi".into(),
+            voice: Some(VoiceChoice::Name("heart".into())),
+            response_format: Some("wav".into()),
+            speed: Some(1.5),
+            stream_format: Some("sse".into()),
+            instructions: Some(String::new()),
+        };
+        let body = serde_json::to_vec(&request).unwrap();
+        assert_eq!(SpeechRequest::parse(&body).unwrap(), request);
+    }
+
+    #[test]
+    fn refusals_do_not_repeat_the_text() {
+        for body in [
+            r#"{"input": "secret"#,
+            r#"{"input": ["secret"]}"#,
+            r#"{"input": "secret", "speed": "secret"}"#,
+            r#"{"input": "secret", "voice": {"name": "secret"}}"#,
+            r#"{"input": "a", "a secret, told": 1}"#,
+            r#""secret""#,
+        ] {
+            let refusal = refused(body);
+            assert!(!refusal.message.contains("secret"), "{}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_the_known_ones() {
+        let refusal = refused(r#"{"input": "hi", "pitch": 2}"#);
+        assert!(refusal.message.contains("`pitch`") && refusal.message.contains("speed"), "{refusal:?}");
+    }
 }

@@ -1,0 +1,114 @@
+//! Command line and limits.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use ttsfleet_wire::pod;
+
+/// Serves speech over HTTP: with the voice built in, or with a model given.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "ttsfleet-inference", version, about)]
+pub struct Args {
+    /// Address of the speech API.
+    #[arg(long, env = pod::ENV_LISTEN, default_value_t = any_address(pod::SPEECH_PORT))]
+    pub listen: SocketAddr,
+
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(long, env = pod::ENV_HEALTH_LISTEN, default_value_t = any_address(pod::HEALTH_PORT))]
+    pub health_listen: SocketAddr,
+
+    /// JSON file that says which model to serve, as the operator writes it.
+    #[arg(long, env = pod::ENV_MODEL_FILE)]
+    pub model_file: Option<PathBuf>,
+
+    /// Model folder on this machine to serve.
+    #[arg(long, conflicts_with = "model_file")]
+    pub model_dir: Option<PathBuf>,
+
+    /// Folder for fetched models [default: ttsfleet/models in the user's cache folder].
+    #[arg(long, env = pod::ENV_STORE)]
+    pub store: Option<PathBuf>,
+
+    /// Synthesis threads [default: one for each CPU].
+    #[arg(long, env = pod::ENV_WORKERS, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+
+    /// Requests admitted at once; the next is answered 429.
+    #[arg(long, env = pod::ENV_MAX_CONCURRENCY, default_value_t = 30,
+          value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub max_concurrency: u16,
+
+    /// Seconds that admitted requests have to finish after SIGTERM.
+    #[arg(long, env = pod::ENV_DRAIN_SECONDS, default_value_t = 30)]
+    pub drain_seconds: u64,
+
+    /// Form of the log lines.
+    #[arg(long, env = pod::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// File that gets the reason when the server cannot start; written only if it exists.
+    #[arg(long, default_value = pod::TERMINATION_LOG)]
+    pub termination_log: PathBuf,
+}
+
+/// Form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the server admits, and how long it is patient.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Synthesis threads.
+    pub workers: usize,
+    /// Requests admitted at once.
+    pub max_concurrency: u32,
+    /// Longest body read, in bytes.
+    pub max_body_bytes: usize,
+    /// Longest text spoken, in Unicode characters.
+    pub max_input_chars: usize,
+    /// Encoded audio kept for a client that reads slower than we speak, in bytes.
+    pub buffered_bytes: usize,
+    /// WAV up to this size is sent with its true length, after it is complete.
+    pub whole_wav_bytes: usize,
+    /// Connections open at once on one port.
+    pub max_connections: usize,
+    /// How long a client may take to send its headers, or its next request.
+    pub header_timeout: Duration,
+    /// How long a client may take to send its body.
+    pub body_timeout: Duration,
+    /// How long a client may take none of the answer.
+    pub write_timeout: Duration,
+    /// How long one request may hold a worker.
+    pub longest_request: Duration,
+    /// How long admitted requests have to finish when the server stops.
+    pub drain: Duration,
+}
+
+impl Limits {
+    /// The limits in production.
+    pub fn new(args: &Args) -> Self {
+        let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            workers: args.workers.map_or_else(cpus, usize::from),
+            max_concurrency: u32::from(args.max_concurrency),
+            max_body_bytes: 1 << 20,
+            max_input_chars: 4096,
+            buffered_bytes: 4 << 20,
+            whole_wav_bytes: 2 << 20,
+            max_connections: 1024,
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(15),
+            longest_request: Duration::from_secs(600),
+            drain: Duration::from_secs(args.drain_seconds),
+        }
+    }
+}
+
+fn any_address(port: u16) -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], port))
+}

@@ -1,0 +1,172 @@
+//! The answer with audio, as it is made. Headers are sent once there is audio:
+//! what fails before that is answered with its own status.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderValue, header},
+    response::Response,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use futures::{Stream, stream};
+use serde_json::{Value, json};
+
+use super::{Failure, order::Order, record::Record};
+use crate::{
+    audio::{Format, wav},
+    outbox::{Event, Receiver, Spoken},
+    state::{App, Served},
+};
+
+/// The answer was cut off; the connection shows it by ending without an end.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was cut off: {0}")]
+struct CutOff(&'static str);
+
+/// A synthesis under way, and how to send it.
+pub(super) struct Playback {
+    app: Arc<App>,
+    record: Arc<Record>,
+    receiver: Receiver,
+    format: Format,
+    events: bool,
+    sample_rate: u32,
+    chars: usize,
+}
+
+impl Playback {
+    pub(super) fn new(
+        app: Arc<App>,
+        record: Arc<Record>,
+        receiver: Receiver,
+        order: &Order,
+        served: &Served,
+    ) -> Self {
+        let sample_rate = served.model.manifest().sample_rate;
+        let Order { format, events, chars, .. } = *order;
+        Self { app, record, receiver, format, events, sample_rate, chars }
+    }
+
+    /// Waits for the first audio and answers with it, the rest to follow.
+    pub(super) async fn respond(mut self) -> Result<Response, Failure> {
+        let first = match self.next().await {
+            Event::Audio(bytes) => bytes,
+            Event::Failed(failure) => return Err(failure),
+            Event::Done(_) => return Err(Failure::inference("the encoder made no audio")),
+        };
+        self.app.metrics.first_audio.observe(self.record.started().elapsed().as_secs_f64());
+        match (self.events, self.format) {
+            (true, _) => Ok(self.events(first)),
+            (false, Format::Wav) => self.wav(first).await,
+            (false, _) => Ok(self.file(first)),
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        let broken = || Event::Failed(Failure::inference("the synthesis panicked"));
+        self.receiver.next().await.unwrap_or_else(broken)
+    }
+
+    /// A WAV starts with its length, so it is kept back until it is complete,
+    /// or too large to be kept: then it goes out with its length unknown.
+    async fn wav(mut self, first: Bytes) -> Result<Response, Failure> {
+        let mut data = first.to_vec();
+        loop {
+            match self.next().await {
+                Event::Audio(bytes) => data.extend_from_slice(&bytes),
+                Event::Failed(failure) => return Err(failure),
+                Event::Done(_) => {
+                    let length = u32::try_from(data.len()).ok();
+                    data.splice(0..0, wav::header(self.sample_rate, length));
+                    return Ok(self.response(Body::from(data)));
+                }
+            }
+            if data.len() > self.app.limits.whole_wav_bytes {
+                data.splice(0..0, wav::header(self.sample_rate, None));
+                return Ok(self.file(data.into()));
+            }
+        }
+    }
+
+    /// The file itself, streamed.
+    fn file(self, first: Bytes) -> Response {
+        let headers = self.response(Body::empty());
+        let rest = stream::unfold(Some(self), |playback| async {
+            let mut playback = playback?;
+            match playback.next().await {
+                Event::Audio(bytes) => Some((Ok(bytes), Some(playback))),
+                Event::Done(_) => None,
+                Event::Failed(failure) => {
+                    playback.record.fail(&failure);
+                    Some((Err(CutOff(failure.code.entry().code)), None))
+                }
+            }
+        });
+        headers.map(|_| streamed(Ok(first), rest))
+    }
+
+    /// The file in events.
+    fn events(self, first: Bytes) -> Response {
+        let mut headers = self.response(Body::empty());
+        let content_type = HeaderValue::from_static("text/event-stream");
+        headers.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        let mut start = Vec::new();
+        if self.format == Format::Wav {
+            start.extend(wav::header(self.sample_rate, None));
+        }
+        start.extend_from_slice(&first);
+        let rest = stream::unfold(Some(self), |playback| async {
+            let mut playback = playback?;
+            let (event, rest) = match playback.next().await {
+                Event::Audio(bytes) => (delta(&bytes), Some(playback)),
+                Event::Done(spoken) => (done(&spoken, playback.chars), None),
+                Event::Failed(failure) => {
+                    playback.record.fail(&failure);
+                    (error(&failure, &playback.record.request_id), None)
+                }
+            };
+            Some((Ok(event), rest))
+        });
+        headers.map(|_| streamed(Ok(delta(&start)), rest))
+    }
+
+    fn response(&self, body: Body) -> Response {
+        let mut response = Response::new(body);
+        let content_type = HeaderValue::from_static(self.format.content_type());
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        response
+    }
+}
+
+fn streamed(
+    first: Result<Bytes, CutOff>,
+    rest: impl Stream<Item = Result<Bytes, CutOff>> + Send + 'static,
+) -> Body {
+    use futures::StreamExt;
+    Body::from_stream(stream::iter([first]).chain(rest))
+}
+
+fn event(data: &Value) -> Bytes {
+    format!("data: {data}\n\n").into()
+}
+
+fn delta(audio: &[u8]) -> Bytes {
+    event(&json!({"type": "speech.audio.delta", "audio": BASE64_STANDARD.encode(audio)}))
+}
+
+/// There are no tokens here; OpenAI's clients expect the fields, so they count
+/// characters in and milliseconds out.
+fn done(spoken: &Spoken, chars: usize) -> Bytes {
+    let milliseconds = spoken.audio.as_millis() as u64;
+    let usage = json!({
+        "input_tokens": chars,
+        "output_tokens": milliseconds,
+        "total_tokens": chars as u64 + milliseconds,
+    });
+    event(&json!({"type": "speech.audio.done", "usage": usage}))
+}
+
+fn error(failure: &Failure, request_id: &str) -> Bytes {
+    event(&json!({"type": "error", "error": failure.body(request_id).error}))
+}

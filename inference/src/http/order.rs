@@ -1,0 +1,130 @@
+//! From a request as sent to an order as checked. No I/O.
+
+use ttsfleet_models::{Manifest, Utterance};
+use ttsfleet_wire::{error::ErrorCode, speech::SpeechRequest};
+
+use super::{Failure, failure::unknown_voice};
+use crate::audio::Format;
+
+/// What to speak, and how to send it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Order {
+    pub(super) text: String,
+    pub(super) chars: usize,
+    pub(super) voice: String,
+    pub(super) speed: f32,
+    pub(super) format: Format,
+    pub(super) events: bool,
+}
+
+impl Order {
+    /// Judges a request against the model that is served.
+    pub(super) fn new(
+        request: SpeechRequest,
+        manifest: &Manifest,
+        max_chars: usize,
+    ) -> Result<Self, Failure> {
+        check_model(request.model.as_deref(), manifest)?;
+        let chars = check_input(&request.input, max_chars)?;
+        if request.instructions.is_some_and(|text| !text.is_empty()) {
+            return Err(Failure::parameter(
+                "instructions",
+                "This server takes no `instructions`; leave them out.",
+            ));
+        }
+        Ok(Self {
+            chars,
+            voice: choose_voice(request.voice.as_ref().map(|voice| voice.name()), manifest)?,
+            speed: check_speed(request.speed.unwrap_or(1.0))?,
+            format: choose_format(request.response_format.as_deref())?,
+            events: check_stream_format(request.stream_format.as_deref())?,
+            text: request.input,
+        })
+    }
+
+    pub(super) fn utterance(&self) -> Utterance<'_> {
+        Utterance { text: &self.text, voice: &self.voice, speed: self.speed }
+    }
+}
+
+fn check_model(asked: Option<&str>, manifest: &Manifest) -> Result<(), Failure> {
+    let Manifest { name, version, .. } = manifest;
+    let served = format!("{name}@{version}");
+    match asked {
+        None => Ok(()),
+        Some(asked) if asked == name || asked == served => Ok(()),
+        Some(_) => {
+            let message =
+                format!("This server serves {served} only: send {name:?} as `model`, or leave it out.");
+            Err(Failure::new(ErrorCode::ModelNotFound, message).of("model"))
+        }
+    }
+}
+
+fn check_input(input: &str, most: usize) -> Result<usize, Failure> {
+    if input.trim().is_empty() {
+        return Err(Failure::parameter("input", "`input` is empty: it holds the text to speak."));
+    }
+    let chars = input.chars().count();
+    if chars > most {
+        let message = format!("`input` has {chars} characters; at most {most} are spoken at once.");
+        return Err(Failure::new(ErrorCode::InputTooLong, message).of("input"));
+    }
+    Ok(chars)
+}
+
+fn choose_voice(asked: Option<&str>, manifest: &Manifest) -> Result<String, Failure> {
+    let voices = &manifest.voices;
+    let found = match asked {
+        None => voices.first(),
+        Some(name) => voices.iter().find(|voice| *voice == name),
+    };
+    found.cloned().ok_or_else(|| unknown_voice(voices))
+}
+
+fn check_speed(speed: f32) -> Result<f32, Failure> {
+    if (0.25..=4.0).contains(&speed) {
+        return Ok(speed);
+    }
+    Err(Failure::parameter("speed", "`speed` must be from 0.25 to 4.0."))
+}
+
+fn choose_format(name: Option<&str>) -> Result<Format, Failure> {
+    let known = Format::ALL.map(Format::name).join(", ");
+    match name {
+        None => Ok(Format::ALL[0]),
+        Some(name) => Format::from_name(name).ok_or_else(|| {
+            let message = format!("This `response_format` is not built in; those that are: {known}.");
+            Failure::new(ErrorCode::UnsupportedFormat, message).of("response_format")
+        }),
+    }
+}
+
+fn check_stream_format(name: Option<&str>) -> Result<bool, Failure> {
+    match name {
+        None | Some("audio") => Ok(false),
+        Some("sse") => Ok(true),
+        Some(_) => Err(Failure::parameter("stream_format", "`stream_format` must be audio or sse.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_counted_in_characters_and_not_in_bytes() {
+        assert_eq!(check_input("äöü€", 4), Ok(4));
+        assert_eq!(check_input("äöü€.", 4).unwrap_err().code, ErrorCode::InputTooLong);
+    }
+
+    #[test]
+    fn speed_is_a_number_within_its_range() {
+        for good in [0.25, 1.0, 4.0] {
+            assert_eq!(check_speed(good), Ok(good));
+        }
+        for bad in [0.24, 4.01, -1.0, 0.0, f32::NAN, f32::INFINITY] {
+            assert!(check_speed(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -40,7 +41,7 @@ pub struct Cluster {
     name: String,
     cache: PathBuf,
     plan: Plan,
-    state: State,
+    state: Mutex<State>,
     settings: Settings,
 }
 
@@ -107,18 +108,17 @@ impl Cluster {
             services: (plan.services(), plan.api_service()),
             controllers: true,
         };
-        Cluster { name: name.to_owned(), cache: cache.to_owned(), plan, state, settings }
+        Cluster { name: name.to_owned(), cache: cache.to_owned(), plan, state: Mutex::new(state), settings }
     }
 
     /// All its programs run, the API server answers and no node is down.
     fn healthy(&self) -> bool {
         let expected = CONTROL_PLANE.len() + usize::from(NODES) * NODE_PROGRAMS;
-        self.state.processes.len() == expected
-            && self.state.processes.values().all(Recorded::runs)
-            && self.nodes_since("").is_ok_and(|ready| ready == NODES)
+        let running = self.state().processes.values().filter(|process| process.runs()).count();
+        running == expected && self.nodes_since("").is_ok_and(|ready| ready == NODES)
     }
 
-    fn start(mut self, progress: &dyn Progress) -> Result<Self> {
+    fn start(self, progress: &dyn Progress) -> Result<Self> {
         let begun = Instant::now();
         let what = format!("starting the cluster {}", self.name);
         let show = |detail: &str| {
@@ -126,8 +126,10 @@ impl Cluster {
             progress.step(&Step { what: &what, detail, elapsed: begun.elapsed(), typical });
         };
         let since = tool(&["date", "-u", "+%Y-%m-%dT%H:%M:%SZ"])?.trim().to_owned();
-        self.state.processes.clear();
-        self.save()?;
+        let mut state = self.state();
+        state.processes.clear();
+        self.save(&state)?;
+        drop(state);
         show("images");
         let pause = self.own_image("pause", &[])?;
         let dns = self.own_image("coredns", &[])?;
@@ -139,9 +141,7 @@ impl Cluster {
         show("API server and nodes");
         self.start_program("etcd")?;
         self.start_program("kube-apiserver")?;
-        let runtimes = self.open_nodes(&[pause, dns.clone()])?;
-        self.state.processes.extend(runtimes);
-        self.save()?;
+        self.open_nodes(&[pause, dns.clone()])?;
         network::route_services(self.plan)?;
         self.wait_api_server()?;
         show("kubelets");
@@ -156,10 +156,11 @@ impl Cluster {
     }
 
     /// Starts containerd in every node, all nodes at once, with these images.
-    fn open_nodes(&self, images: &[Image]) -> Result<Vec<(String, Recorded)>> {
-        let open = |number: u8| -> Result<Vec<(String, Recorded)>> {
+    fn open_nodes(&self, images: &[Image]) -> Result<()> {
+        self.on_every_node(|number| {
             let node = self.node(number);
             let keeper = node.open()?;
+            self.record(&format!("{}/keeper", node.name()), keeper)?;
             let pause = images.first().context("no pause image")?;
             let runtime = node.start(keeper, "containerd", &node.containerd_arguments(pause)?)?;
             let answers = || Ok(!runtime.alive() || node.run(keeper, &["ctr", "version"]).is_ok());
@@ -169,14 +170,12 @@ impl Cluster {
             for image in images {
                 node.import(keeper, image)?;
             }
-            let name = node.name();
-            Ok(vec![(format!("{name}/keeper"), keeper), (format!("{name}/containerd"), runtime)])
-        };
-        let opened = self.on_every_node(open)?;
-        Ok(opened.into_iter().flatten().collect())
+            self.record(&format!("{}/containerd", node.name()), runtime)
+        })?;
+        Ok(())
     }
 
-    fn start_kubelets(&mut self, authority: &Authority) -> Result<()> {
+    fn start_kubelets(&self, authority: &Authority) -> Result<()> {
         for number in 1..=NODES {
             let keeper = self.keeper(number)?;
             let node = self.node(number);
@@ -186,12 +185,10 @@ impl Cluster {
                 ("kube-proxy", node.proxy_arguments(authority)?),
                 ("fake-gpu-plugin", plugin),
             ];
-            let mut started = Vec::new();
             for (program, arguments) in programs {
-                started.push((format!("{}/{program}", node.name()), node.start(keeper, program, &arguments)?));
+                let started = node.start(keeper, program, &arguments)?;
+                self.record(&format!("{}/{program}", node.name()), started)?;
             }
-            self.state.processes.extend(started);
-            self.save()?;
         }
         Ok(())
     }
@@ -200,7 +197,7 @@ impl Cluster {
         let usable = wait_until(Duration::from_secs(90), || {
             let ready = self.nodes_since(since).unwrap_or(0);
             show(&format!("{ready} of {NODES} nodes are ready"));
-            if let Some((name, _)) = self.state.processes.iter().find(|(_, process)| !process.alive()) {
+            if let Some((name, _)) = self.state().processes.iter().find(|(_, process)| !process.alive()) {
                 bail!("{name} ended: {}", tail(&self.log(name), 5));
             }
             let dns = SocketAddr::from((self.plan.dns(), 53));
@@ -230,15 +227,24 @@ impl Cluster {
         network::destroy(self.plan)
     }
 
-    fn start_program(&mut self, program: &str) -> Result<()> {
+    fn start_program(&self, program: &str) -> Result<()> {
         let arguments = self.settings.arguments(program)?;
         let group = self.group().child("daemons").procs_file().display().to_string();
         let file = self.settings.tools.path(program).display().to_string();
         let mut line = vec!["-c".to_owned(), "echo $$ > \"$0\"; exec \"$@\"".to_owned(), group, file];
         line.extend(arguments);
         let started = start_detached("sh", &line, &self.settings.log(program))?;
-        self.state.processes.insert(program.to_owned(), started);
-        self.save()
+        self.record(program, started)
+    }
+
+    fn record(&self, name: &str, process: Recorded) -> Result<()> {
+        let mut state = self.state();
+        state.processes.insert(name.to_owned(), process);
+        self.save(&state)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait_api_server(&self) -> Result<()> {
@@ -246,10 +252,10 @@ impl Cluster {
         self.settings.wait_ready(|| server.alive())
     }
 
-    fn save(&self) -> Result<()> {
+    fn save(&self, state: &State) -> Result<()> {
         let file = self.settings.folder.join("state.json");
         let unfinished = file.with_extension("unfinished");
-        write(&unfinished, serde_json::to_vec_pretty(&self.state)?)?;
+        write(&unfinished, serde_json::to_vec_pretty(state)?)?;
         std::fs::rename(unfinished, file).context("cannot save the cluster's state")
     }
 
@@ -271,7 +277,7 @@ impl Cluster {
     }
 
     fn process(&self, name: &str) -> Result<Recorded> {
-        self.state.processes.get(name).copied().with_context(|| format!("the cluster runs no {name}"))
+        self.state().processes.get(name).copied().with_context(|| format!("the cluster runs no {name}"))
     }
 
     fn keeper(&self, number: u8) -> Result<Recorded> {
@@ -355,7 +361,7 @@ impl Cluster {
     /// The programs by name (`kube-apiserver`, `node-1/kubelet`) with their
     /// process ids.
     pub fn processes(&self) -> BTreeMap<String, i32> {
-        self.state.processes.iter().map(|(name, process)| (name.clone(), process.pid)).collect()
+        self.state().processes.iter().map(|(name, process)| (name.clone(), process.pid)).collect()
     }
 
     /// The log file of a program.
@@ -381,7 +387,7 @@ impl Cluster {
     }
 
     /// Kills the API server, starts it again and waits until it is ready.
-    pub fn restart_api_server(&mut self) -> Result<()> {
+    pub fn restart_api_server(&self) -> Result<()> {
         self.kill("kube-apiserver")?;
         self.start_program("kube-apiserver")?;
         self.wait_api_server()

@@ -45,9 +45,11 @@ impl Settings {
     /// Makes keys, certificates and the administrator's kubeconfig.
     pub(crate) fn prepare(&self) -> Result<Authority> {
         let authority = Authority::open(&self.certificates())?;
-        let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned);
+        let names =
+            ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned);
         let full = "kubernetes.default.svc.cluster.local".to_owned();
-        let addresses = [self.address, self.services.1, Ipv4Addr::LOCALHOST].map(|address| address.to_string());
+        let addresses =
+            [self.address, self.services.1, Ipv4Addr::LOCALHOST].map(|address| address.to_string());
         let serves: Vec<String> = names.into_iter().chain([full]).chain(addresses).collect();
         authority.certify("api", &Subject { user: "kube-apiserver", group: "ttsfleet", serves: &serves })?;
         for (name, user, group) in [
@@ -286,7 +288,8 @@ impl ControlPlane {
 
     /// Kills the API server, starts it again and waits until it is ready.
     pub fn restart_api_server(&mut self) -> Result<()> {
-        let place = self.children.iter().position(|(name, _)| *name == "kube-apiserver").context("no API server")?;
+        let place =
+            self.children.iter().position(|(name, _)| *name == "kube-apiserver").context("no API server")?;
         let (_, mut server) = self.children.remove(place);
         server.kill()?;
         server.wait()?;

@@ -60,7 +60,13 @@ impl GoProgram {
         Ok(target)
     }
 
-    fn build(&self, sources: &Path, output: &Path, folder: &Path, progress: &dyn Progress) -> Result<Duration> {
+    fn build(
+        &self,
+        sources: &Path,
+        output: &Path,
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Duration> {
         let start = Instant::now();
         let record = folder.join(format!("{}.seconds", self.name));
         let last = read(&record).ok().and_then(|text| text.trim().parse().ok());
@@ -126,7 +132,10 @@ fn fingerprint(module: &Path, program: &GoProgram) -> Result<String> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(module)
         .with_context(|| format!("cannot list {}", module.display()))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "go" || extension == "sum" || extension == "mod"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "go" || extension == "sum" || extension == "mod")
+        })
         .collect();
     files.sort();
     let mut hash = Sha256::new();
@@ -140,7 +149,9 @@ fn fingerprint(module: &Path, program: &GoProgram) -> Result<String> {
 fn require_go() -> Result<()> {
     match run(Command::new("go").arg("version")) {
         Ok(_) => Ok(()),
-        Err(_) => bail!("Go is needed to build Kubernetes and was not found: install Go 1.26 or later and put it in PATH"),
+        Err(_) => bail!(
+            "Go is needed to build Kubernetes and was not found: install Go 1.26 or later and put it in PATH"
+        ),
     }
 }
 

@@ -212,7 +212,8 @@ fn forget_older(folder: &Path, stem: &str, keep: &Path) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let tag = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".tar"));
-        let is_tag = tag.is_some_and(|tag| tag.len() == 12 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let is_tag =
+            tag.is_some_and(|tag| tag.len() == 12 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()));
         if is_tag && entry.path() != keep {
             // It only takes room.
             let _ = std::fs::remove_file(entry.path());

@@ -3,7 +3,8 @@
 //! [`tools`] builds and installs the programs it needs, [`cluster`] runs two
 //! nodes in namespaces of their own, [`control_plane`] runs an API server
 //! alone for tests that need no nodes, [`image`] makes container images from
-//! files, and [`product`] puts ttsfleet on a cluster.
+//! files, and [`product`] puts ttsfleet on a cluster ([`target`]: this one or the
+//! user's).
 
 mod addons;
 mod cgroup;
@@ -20,4 +21,6 @@ pub mod control_plane;
 pub mod image;
 pub mod product;
 pub mod progress;
+pub mod recogniser;
+pub mod target;
 pub mod tools;

@@ -71,7 +71,9 @@ impl Plan {
 
     fn overlaps(self, route: &str) -> bool {
         let (address, bits) = route.split_once('/').unwrap_or((route, "32"));
-        let (Ok(address), Ok(bits)) = (address.parse::<Ipv4Addr>(), bits.parse::<u32>()) else { return false };
+        let (Ok(address), Ok(bits)) = (address.parse::<Ipv4Addr>(), bits.parse::<u32>()) else {
+            return false;
+        };
         if bits < 8 {
             // A default route in disguise; ours is more specific.
             return false;
@@ -85,8 +87,10 @@ impl Plan {
 pub(crate) fn free_index() -> Result<u8> {
     let routes: Value = serde_json::from_str(&tool(&["ip", "-4", "-j", "route", "show", "table", "all"])?)
         .context("unreadable routing table")?;
-    let routes: Vec<&str> = routes.as_array().into_iter().flatten().filter_map(|route| route["dst"].as_str()).collect();
-    choose_index(&routes).context("no address range is free for the cluster: all of 10.201 to 10.216 is in use")
+    let routes: Vec<&str> =
+        routes.as_array().into_iter().flatten().filter_map(|route| route["dst"].as_str()).collect();
+    choose_index(&routes)
+        .context("no address range is free for the cluster: all of 10.201 to 10.216 is in use")
 }
 
 fn choose_index(routes: &[&str]) -> Option<u8> {

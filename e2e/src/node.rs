@@ -77,7 +77,17 @@ impl Node<'_> {
         std::fs::create_dir_all(&self.folder)?;
         tool(&["truncate", "-s", DISK, &unfinished])?;
         // Sparse and without a journal: its content is worth nothing after a crash.
-        tool(&["mkfs.ext4", "-q", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard", "-m", "0", &unfinished])?;
+        tool(&[
+            "mkfs.ext4",
+            "-q",
+            "-O",
+            "^has_journal",
+            "-E",
+            "lazy_itable_init=1,nodiscard",
+            "-m",
+            "0",
+            &unfinished,
+        ])?;
         std::fs::rename(unfinished, image).context("cannot put the node's disk in place")
     }
 
@@ -186,7 +196,8 @@ impl Node<'_> {
     }
 
     pub(crate) fn proxy_arguments(&self, authority: &Authority) -> Result<Vec<String>> {
-        authority.certify("kube-proxy", &Subject { user: "system:kube-proxy", group: "ttsfleet", serves: &[] })?;
+        authority
+            .certify("kube-proxy", &Subject { user: "system:kube-proxy", group: "ttsfleet", serves: &[] })?;
         let kubeconfig = self.folder.join("kube-proxy.kubeconfig");
         write(&kubeconfig, authority.kubeconfig("kube-proxy", &self.server())?)?;
         let mut arguments: Vec<String> = [

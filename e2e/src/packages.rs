@@ -1,4 +1,4 @@
-//! Debian packages the nodes need.
+//! Debian packages that nodes and tests need.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +8,11 @@ use anyhow::{Context, Result, bail};
 use crate::command::run;
 use crate::progress::Progress;
 
-/// Package, the version this was tested with, and a file that shows it is there.
-const PACKAGES: [(&str, &str, &str); 7] = [
+/// Name, the version this was tested with, and a file that shows it is there.
+type Package = (&'static str, &'static str, &'static str);
+
+/// What a node runs on.
+pub(crate) const NODE: [Package; 7] = [
     ("containerd", "1.6.20~ds1-1+deb12u3", "/usr/bin/containerd"),
     ("runc", "1.1.5+ds1-1+deb12u1", "/usr/sbin/runc"),
     ("containernetworking-plugins", "1.1.1+ds1-3+b5", "/usr/lib/cni/bridge"),
@@ -18,11 +21,19 @@ const PACKAGES: [(&str, &str, &str); 7] = [
     ("util-linux", "2.38.1-5+deb12u3", "/usr/bin/nsenter"),
     ("e2fsprogs", "1.47.0-2+b2", "/sbin/mkfs.ext4"),
 ];
+/// What [`crate::recogniser`] runs.
+pub(crate) const RECOGNISER: [Package; 3] = [
+    ("pocketsphinx", "0.8+5prealpha+1-15", "/usr/bin/pocketsphinx_continuous"),
+    ("pocketsphinx-en-us", "0.8+5prealpha+1-15", "/usr/share/pocketsphinx/model/en-us/en-us/mdef"),
+    ("sox", "14.4.2+git20190427-3.5", "/usr/bin/sox"),
+];
+/// What pushes images to a registry.
+pub(crate) const PUSHER: [Package; 1] = [("skopeo", "1.9.3+ds1-1+b10", "/usr/bin/skopeo")];
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing; says clearly why when it cannot.
-pub(crate) fn ensure(progress: &dyn Progress) -> Result<()> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|(_, _, file)| !Path::new(file).exists()).collect();
+pub(crate) fn ensure(packages: &[Package], progress: &dyn Progress) -> Result<()> {
+    let missing: Vec<_> = packages.iter().filter(|(_, _, file)| !Path::new(file).exists()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -60,12 +71,15 @@ fn apt() -> Command {
 /// The tested version where the archive still has it, else the newest.
 fn choose(name: &str, version: &str, progress: &dyn Progress) -> Result<String> {
     let offered = run(Command::new("apt-cache").args(["madison", name]))?;
-    let versions: Vec<&str> = offered.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim).collect();
+    let versions: Vec<&str> =
+        offered.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim).collect();
     match versions.first() {
         None => bail!("the Debian package {name} is not on offer; check /etc/apt/sources.list"),
         Some(_) if versions.contains(&version) => Ok(format!("{name}={version}")),
         Some(newest) => {
-            progress.note(&format!("{name} {version} is gone from the archive; taking {newest}, which is untested"));
+            progress.note(&format!(
+                "{name} {version} is gone from the archive; taking {newest}, which is untested"
+            ));
             Ok(format!("{name}={newest}"))
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Recorded {
     pub(crate) pid: i32,
     /// Field 22 of `/proc/PID/stat`: clock ticks between boot and its start.
     pub(crate) started: u64,
-    /// The boot it was started in; start times repeat after a reboot.
+    /// Of the boot it was started in; start times repeat after a reboot.
     pub(crate) boot: u64,
 }
 
@@ -27,14 +27,15 @@ impl Recorded {
         let pid = i32::try_from(pid).context("process id out of range")?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the process is gone")?;
         let (started, _) = parse_stat(&stat).context("unreadable process status")?;
-        Ok(Recorded { pid, started, boot: boot_time() })
+        Ok(Recorded { pid, started, boot: boot_id() })
     }
 
     /// Whether it still runs; a zombie does not.
     pub(crate) fn alive(&self) -> bool {
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)) else { return false };
-        self.boot == boot_time()
-            && parse_stat(&stat).is_some_and(|(started, state)| started == self.started && !"ZX".contains(state))
+        self.boot == boot_id()
+            && parse_stat(&stat)
+                .is_some_and(|(started, state)| started == self.started && !"ZX".contains(state))
     }
 
     /// Whether it is alive and not stopped by a signal.
@@ -70,10 +71,11 @@ fn parse_stat(stat: &str) -> Option<(u64, char)> {
     Some((fields.nth(18)?.parse().ok()?, state))
 }
 
-fn boot_time() -> u64 {
-    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let line = stat.lines().find_map(|line| line.strip_prefix("btime "));
-    line.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(0)
+/// The first half of the random number that the kernel draws at boot.
+fn boot_id() -> u64 {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    u64::from_str_radix(&digits, 16).unwrap_or(0)
 }
 
 /// Starts a program in a session of its own, so that it survives us and no
@@ -133,7 +135,7 @@ mod tests {
         let own = Recorded::of(std::process::id()).unwrap();
         assert!(own.alive());
         assert!(!Recorded { started: own.started + 1, ..own }.alive());
-        assert!(!Recorded { boot: own.boot - 60, ..own }.alive());
+        assert!(!Recorded { boot: !own.boot, ..own }.alive());
     }
 
     #[test]

@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cluster::Cluster;
 use crate::image::{Image, ImageFile, ImageSpec, build};
 use crate::progress::Progress;
+use crate::target::Target;
 use crate::tools::cache_dir;
 
 /// Name of the release, and of the namespace it is installed in.
@@ -50,7 +51,8 @@ pub fn build_images(progress: &dyn Progress) -> Result<Images> {
 /// Static release binaries; the folder they are in. Cargo shows its own progress.
 fn compile(progress: &dyn Progress) -> Result<PathBuf> {
     progress.note("compiling the operator and the speech server");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // Without shared libraries an image needs nothing but the one file.
@@ -69,28 +71,43 @@ pub fn chart() -> PathBuf {
     Path::new(ROOT).join("helm")
 }
 
-/// The values that make the chart use these images.
-pub fn image_values(images: &Images) -> Vec<String> {
-    let value = |part: &str, image: &Image| {
-        let (repository, tag) = image.reference.rsplit_once(':').unwrap_or((&image.reference, ""));
-        [format!("{part}.image.repository={repository}"), format!("{part}.image.tag={tag}")]
-    };
-    let pairs = [value("operator", &images.operator), value("inference", &images.inference)];
-    pairs.concat().into_iter().flat_map(|pair| ["--set-string".to_owned(), pair]).collect()
-}
-
-/// Puts the images on the nodes and installs or upgrades the chart, until the
+/// Brings the images to the nodes and installs or upgrades the chart, until the
 /// operator is ready.
-pub fn install(cluster: &Cluster, images: &Images) -> Result<()> {
-    for image in [&images.operator, &images.inference] {
-        cluster.import(image)?;
-    }
+pub fn install(target: &dyn Target, images: &Images) -> Result<()> {
     let chart = chart();
     let chart = chart.to_string_lossy();
-    let values = image_values(images);
-    let mut line = vec!["upgrade", "--install", RELEASE, &chart, "--namespace", NAMESPACE, "--create-namespace"];
+    let mut line =
+        vec!["upgrade", "--install", RELEASE, &chart, "--namespace", NAMESPACE, "--create-namespace"];
     line.extend(["--wait", "--timeout", "3m"]);
-    line.extend(values.iter().map(String::as_str));
-    cluster.helm(&line)?;
+    let operator = image_values("operator", &target.publish(&images.operator)?);
+    let inference = image_values("inference", &target.publish(&images.inference)?);
+    line.extend(operator.iter().chain(&inference).map(String::as_str));
+    target.helm(&line)?;
     Ok(())
+}
+
+fn image_values(part: &str, reference: &str) -> [String; 4] {
+    let (repository, tag) = reference.rsplit_once(':').unwrap_or((reference, ""));
+    let set = || "--set-string".to_owned();
+    [set(), format!("{part}.image.repository={repository}"), set(), format!("{part}.image.tag={tag}")]
+}
+
+/// Has a fleet say a text; `url` is that of its Service. The WAV file's bytes.
+///
+/// # Errors
+/// Says what the fleet answered when it was not audio.
+pub fn speak(url: &str, text: &str) -> Result<Vec<u8>> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(60)))
+        .build()
+        .into();
+    let body = serde_json::json!({"input": text, "response_format": "wav"}).to_string();
+    let request = agent.post(format!("{url}/v1/audio/speech")).content_type("application/json");
+    let mut answer = request.send(&body).with_context(|| format!("{url} does not answer"))?;
+    let bytes = answer.body_mut().with_config().limit(64 << 20).read_to_vec()?;
+    if !answer.status().is_success() {
+        bail!("{url} answered {}: {}", answer.status(), String::from_utf8_lossy(&bytes));
+    }
+    Ok(bytes)
 }

@@ -32,7 +32,8 @@ pub fn cache_dir() -> Result<PathBuf> {
         (Some(own), _) => PathBuf::from(own),
         (None, Some(caches)) => PathBuf::from(caches).join("ttsfleet"),
         (None, None) => {
-            let home = std::env::var_os("HOME").context("set HOME or TTSFLEET_CACHE to say where to keep files")?;
+            let home =
+                std::env::var_os("HOME").context("set HOME or TTSFLEET_CACHE to say where to keep files")?;
             PathBuf::from(home).join(".cache/ttsfleet")
         }
     };
@@ -63,7 +64,7 @@ pub fn ensure_control_plane(progress: &dyn Progress) -> Result<Tools> {
 
 /// What a cluster with nodes needs, helm included.
 pub fn ensure_tools(progress: &dyn Progress) -> Result<Tools> {
-    packages::ensure(progress)?;
+    packages::ensure(&packages::NODE, progress)?;
     let programs = [gobuild::KUBERNETES, gobuild::ETCD, gobuild::COREDNS, gobuild::HELM, gobuild::TESTBOX];
     let tools = ensure(&programs, progress)?;
     ensure_pause(&tools)?;

@@ -1,5 +1,7 @@
 //! The chart: its manifests are clean, and it installs, upgrades and leaves.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::path::Path;
@@ -35,7 +37,8 @@ fn check(program: &Path, arguments: &[&str], input: &str) {
 /// kubeconform's schemas, taken from the API server that runs here: one file a
 /// kind, and the definitions they share.
 fn write_schemas(folder: &Path) {
-    let api: Value = serde_json::from_str(&cluster().kubectl(&["get", "--raw", "/openapi/v2"]).unwrap()).unwrap();
+    let api: Value =
+        serde_json::from_str(&cluster().kubectl(&["get", "--raw", "/openapi/v2"]).unwrap()).unwrap();
     let text = json!({"definitions": api["definitions"]}).to_string();
     let shared = text.replace("\"#/definitions/", "\"_definitions.json#/definitions/");
     std::fs::create_dir_all(folder).unwrap();
@@ -112,7 +115,8 @@ fn an_upgrade_changes_the_operator_and_not_the_fleets_pods() {
     let uid = || space.get(&["pods"])["items"][0]["metadata"]["uid"].clone();
     let before = uid();
     let chart = chart();
-    let line = ["upgrade", RELEASE, chart.to_str().unwrap(), "--namespace", NAMESPACE, "--wait", "--timeout", "2m"];
+    let line =
+        ["upgrade", RELEASE, chart.to_str().unwrap(), "--namespace", NAMESPACE, "--wait", "--timeout", "2m"];
     let upgrade = |memory: &str| {
         let value = format!("operator.resources.memory={memory}");
         cluster().helm(&[&line[..], &["--reuse-values", "--set", &value]].concat()).unwrap();
@@ -120,7 +124,8 @@ fn an_upgrade_changes_the_operator_and_not_the_fleets_pods() {
     upgrade("160Mi");
     let line = ["get", "deployment", "-n", NAMESPACE, "-o", "json"];
     let operator: Value = serde_json::from_str(&cluster().kubectl(&line).unwrap()).unwrap();
-    let memory = &operator["items"][0]["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"];
+    let memory =
+        &operator["items"][0]["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"];
     assert_eq!(memory, "160Mi");
     assert_eq!(uid(), before);
     upgrade("128Mi");

@@ -1,5 +1,7 @@
 //! What a fleet promises on a real cluster.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::Duration;
@@ -37,7 +39,11 @@ fn pods_are_guaranteed_with_equal_memory_and_a_fleet_deleted_leaves_nothing() {
     let kinds = "deployments,replicasets,pods,services,endpointslices,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies";
     eventually("nothing is left of the fleet", Duration::from_secs(90), || {
         let left = space.get(&[kinds]);
-        let names = left["items"].as_array().unwrap().iter().map(|object| object["metadata"]["name"].as_str().unwrap());
+        let names = left["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|object| object["metadata"]["name"].as_str().unwrap());
         names.filter(|name| !["kube-root-ca.crt", "default"].contains(name)).count() == 0
     });
 }

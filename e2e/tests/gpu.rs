@@ -1,5 +1,7 @@
 //! Exclusive GPUs: one pod a card, and words for the fleet that gets none.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -7,7 +9,8 @@ use std::time::Duration;
 
 use support::{Namespace, eventually};
 
-const ONE_GPU: &str = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m, gpu: {mode: Exclusive}}}]}";
+const ONE_GPU: &str =
+    "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m, gpu: {mode: Exclusive}}}]}";
 
 #[test]
 fn fleets_with_exclusive_gpus_run_on_different_nodes_and_one_too_many_says_why_it_waits() {
@@ -24,11 +27,13 @@ fn fleets_with_exclusive_gpus_run_on_different_nodes_and_one_too_many_says_why_i
     space.fleet("third", ONE_GPU);
     eventually("the third fleet says why it waits", Duration::from_secs(30), || {
         let ready = space.condition("third", "Ready");
-        ready["status"] == "False" && ready["message"].as_str().is_some_and(|text| text.contains("nvidia.com/gpu"))
+        ready["status"] == "False"
+            && ready["message"].as_str().is_some_and(|text| text.contains("nvidia.com/gpu"))
     });
     let ready = space.condition("third", "Ready");
     println!("the third fleet: {}: {}", ready["reason"], ready["message"]);
-    let phase = &space.get(&["pods", "-l", "app.kubernetes.io/instance=third"])["items"][0]["status"]["phase"];
+    let phase =
+        &space.get(&["pods", "-l", "app.kubernetes.io/instance=third"])["items"][0]["status"]["phase"];
     assert_eq!(phase, "Pending");
 
     space.kubectl(&["delete", "ttsd", "first"]).unwrap();

@@ -1,5 +1,7 @@
 //! The operator and the API server may die at any moment.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -7,8 +9,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::{Namespace, cluster, eventually, processes_in_pods};
-use ttsfleet_e2e::cluster::Cluster;
-use ttsfleet_e2e::progress::Console;
 
 const SPEC: &str = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}";
 const CHILDREN: &str = "deployments,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies";
@@ -65,10 +65,7 @@ fn an_api_server_that_restarts_is_survived_without_help() {
     let space = Namespace::fresh("restarted");
     space.fleet("phoenix", SPEC);
     space.wait_ready("phoenix");
-    cluster();
-    // A handle of its own: restarting changes what it knows of the process.
-    let mut handle = Cluster::up("test", &Console::default()).unwrap();
-    handle.restart_api_server().unwrap();
+    cluster().restart_api_server().unwrap();
     space.kubectl(&["delete", "service", "phoenix"]).unwrap();
     eventually("the operator puts drift right again", Duration::from_secs(90), || {
         !space.get(&["service", "phoenix"]).is_null()

@@ -11,6 +11,7 @@ pub fn all() -> anyhow::Result<()> {
 
 /// Writes what is derived from code. Tests fail when it was forgotten.
 pub fn generate() -> anyhow::Result<()> {
-    let drift_tests = ["test", "--workspace", "--quiet", "--exclude", "ttsfleet-e2e", "--", "generated_files"];
+    let drift_tests =
+        ["test", "--workspace", "--quiet", "--exclude", "ttsfleet-e2e", "--", "generated_files"];
     run(cargo(&drift_tests).env("TTSFLEET_GENERATE", "1"))
 }

@@ -1,9 +1,17 @@
 //! The project's developer commands: `cargo xtask --help`.
 
+mod bench;
 mod checks;
+mod demo;
 mod run;
 
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
+use ttsfleet_e2e::cluster::Cluster;
+use ttsfleet_e2e::progress::Console;
+
+/// Name of the cluster that the end-to-end tests use.
+const TEST_CLUSTER: &str = "test";
 
 /// Developer commands of ttsfleet.
 #[derive(Debug, Parser)]
@@ -15,15 +23,43 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Bring up a cluster if there is none, install ttsfleet and make it speak.
+    Demo(demo::Options),
+    /// Print the lines that give a shell the demo cluster's kubectl and helm.
+    Env,
+    /// Remove the local clusters of the demo and of the tests.
+    Down,
     /// Run all tests: lints, unit tests, a real API server, the local cluster.
     Test,
     /// Write the files that are derived from code: CRDs and the error table.
     Generate,
+    /// Measure, and print a table.
+    Bench(bench::Options),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<()> {
     match Cli::parse().command {
+        Command::Demo(options) => demo::demo(&options),
+        Command::Env => env(),
+        Command::Down => down(),
         Command::Test => checks::all(),
         Command::Generate => checks::generate(),
+        Command::Bench(options) => bench::bench(&options),
     }
+}
+
+#[expect(clippy::print_stdout, reason = "the shell evaluates it")]
+fn env() -> Result<()> {
+    let Some(cluster) = Cluster::find(demo::CLUSTER)? else {
+        bail!("no demo cluster is running; `cargo xtask demo` starts one");
+    };
+    print!("{}", cluster.env_lines());
+    Ok(())
+}
+
+fn down() -> Result<()> {
+    for name in [demo::CLUSTER, TEST_CLUSTER] {
+        Cluster::down(name, &Console::default())?;
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use ttsfleet_e2e::product::{self, Images};
 use ttsfleet_e2e::progress::Console;
 
 /// The cluster of the tests, brought up on first use and left for the next run.
-pub fn cluster() -> &'static Cluster {
+pub(crate) fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
         let cluster = Cluster::up("test", &Console::default()).unwrap();
@@ -21,18 +21,18 @@ pub fn cluster() -> &'static Cluster {
     })
 }
 
-pub fn images() -> &'static Images {
+pub(crate) fn images() -> &'static Images {
     static IMAGES: OnceLock<Images> = OnceLock::new();
     IMAGES.get_or_init(|| product::build_images(&Console::default()).unwrap())
 }
 
 /// A namespace that is empty at first and gone in the end.
-pub struct Namespace {
-    pub name: String,
+pub(crate) struct Namespace {
+    pub(crate) name: String,
 }
 
 impl Namespace {
-    pub fn fresh(name: &str) -> Self {
+    pub(crate) fn fresh(name: &str) -> Self {
         let cluster = cluster();
         // Left over from a run that was stopped.
         cluster.kubectl(&["delete", "namespace", name, "--ignore-not-found", "--timeout=90s"]).unwrap();
@@ -43,14 +43,14 @@ impl Namespace {
         Self { name: name.to_owned() }
     }
 
-    pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let mut line = vec!["--namespace", self.name.as_str()];
         line.extend(arguments);
         cluster().kubectl(&line)
     }
 
     /// Objects as JSON: `get(&["pods", "-l", "a=b"])`.
-    pub fn get(&self, what: &[&str]) -> Value {
+    pub(crate) fn get(&self, what: &[&str]) -> Value {
         let mut line = vec!["get"];
         line.extend(what);
         line.extend(["-o", "json", "--ignore-not-found"]);
@@ -59,7 +59,7 @@ impl Namespace {
     }
 
     /// Applies a fleet with this spec (YAML in flow style).
-    pub fn fleet(&self, name: &str, spec: &str) {
+    pub(crate) fn fleet(&self, name: &str, spec: &str) {
         let manifest = format!(
             "{{apiVersion: ttsfleet.dev/v1alpha1, kind: TtsDeployment, metadata: {{name: {name}, namespace: {}}}, spec: {spec}}}",
             self.name
@@ -67,7 +67,7 @@ impl Namespace {
         cluster().apply(&manifest).unwrap();
     }
 
-    pub fn wait_ready(&self, fleet: &str) {
+    pub(crate) fn wait_ready(&self, fleet: &str) {
         let fleet = format!("ttsd/{fleet}");
         let line = ["wait", "--for=condition=Ready", "--timeout=120s", &fleet];
         if let Err(error) = self.kubectl(&line) {
@@ -76,7 +76,7 @@ impl Namespace {
     }
 
     /// A condition of a fleet, as in `condition("a", "Ready")["reason"]`.
-    pub fn condition(&self, fleet: &str, kind: &str) -> Value {
+    pub(crate) fn condition(&self, fleet: &str, kind: &str) -> Value {
         let fleet = self.get(&["ttsd", fleet]);
         let conditions = fleet["status"]["conditions"].as_array().cloned().unwrap_or_default();
         conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or(Value::Null)
@@ -93,7 +93,7 @@ impl Drop for Namespace {
 }
 
 /// Asks until the answer is yes; says what it waited for when it gives up.
-pub fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) -> Duration {
+pub(crate) fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < within, "not within {within:?}: {what}");
@@ -103,7 +103,7 @@ pub fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool)
 }
 
 /// Process ids of a program inside pods of the test cluster.
-pub fn processes_in_pods(program: &str) -> Vec<i32> {
+pub(crate) fn processes_in_pods(program: &str) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     numbers
@@ -112,7 +112,9 @@ pub fn processes_in_pods(program: &str) -> Vec<i32> {
             let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
             let first = command.split(|byte| *byte == 0).next().unwrap_or_default();
             Path::new(&*String::from_utf8_lossy(first)).ends_with(program)
-                && group.contains("ttsfleet") && group.contains("test") && group.contains("pod")
+                && group.contains("ttsfleet")
+                && group.contains("test")
+                && group.contains("pod")
         })
         .collect()
 }

@@ -1,0 +1,39 @@
+//! `cargo xtask bench`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::run::{cargo, run};
+
+/// What `cargo xtask bench` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// What to measure.
+    subject: Subject,
+    /// Also write the figures to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Subject {
+    /// From apply to first audio, and 1,000 fleets beside the raw write rate.
+    Fleet,
+    /// The built-in voice beside onnxruntime with the same weights.
+    Voice,
+}
+
+/// Runs one benchmark.
+pub fn bench(options: &Options) -> Result<()> {
+    let (package, name) = match options.subject {
+        Subject::Fleet => ("ttsfleet-e2e", "fleet"),
+        Subject::Voice => ("ttsfleet-models", "voice"),
+    };
+    let mut command = cargo(&["bench", "--package", package, "--bench", name, "--"]);
+    if let Some(file) = &options.json {
+        command.arg("--json").arg(std::path::absolute(file)?);
+    }
+    run(&mut command)
+}

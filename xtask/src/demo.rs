@@ -1,0 +1,133 @@
+//! `cargo xtask demo`: from nothing to a fleet that speaks.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use ttsfleet_e2e::cluster::Cluster;
+use ttsfleet_e2e::product::{build_images, install, speak};
+use ttsfleet_e2e::progress::{Console, Progress, Step, clock};
+use ttsfleet_e2e::target::{Context, Target};
+
+use crate::run::root;
+
+/// Name of the local cluster that the demo uses.
+pub const CLUSTER: &str = "demo";
+const NAMESPACE: &str = "default";
+const FLEET: &str = "narrator";
+const READY_WITHIN: Duration = Duration::from_secs(180);
+
+/// What `cargo xtask demo` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// What the fleet says.
+    #[arg(long, default_value = "Every request gets an answer, and every answer can be heard.")]
+    text: String,
+    /// Where the audio goes.
+    #[arg(long, default_value = "narrator.wav")]
+    out: PathBuf,
+    /// Use this context of your kubeconfig instead of a local cluster; its
+    /// kubectl and helm must be on the PATH.
+    #[arg(long, requires = "registry")]
+    context: Option<String>,
+    /// Host and path of a registry that the cluster pulls from.
+    #[arg(long, requires = "context")]
+    registry: Option<String>,
+}
+
+/// Runs the demo.
+pub fn demo(options: &Options) -> Result<()> {
+    let progress = Console::default();
+    let images = build_images(&progress)?;
+    let target: Box<dyn Target> = match (&options.context, &options.registry) {
+        (Some(name), Some(registry)) => Box::new(Context { name: name.clone(), registry: registry.clone() }),
+        _ => Box::new(Cluster::up(CLUSTER, &progress)?),
+    };
+    progress.note("installing the chart");
+    install(target.as_ref(), &images)?;
+    let example = root().join("examples/narrator.yaml");
+    target.kubectl(&["-n", NAMESPACE, "apply", "-f", &example.to_string_lossy()])?;
+    wait_ready(target.as_ref(), &progress)?;
+    let route = target.reach(NAMESPACE, FLEET)?;
+    let audio = speak(&route.url, &options.text)?;
+    std::fs::write(&options.out, &audio)
+        .with_context(|| format!("cannot write {}", options.out.display()))?;
+    report(target.as_ref(), &options.out, &audio, options.context.is_none().then_some(&route.url))
+}
+
+fn wait_ready(target: &dyn Target, progress: &dyn Progress) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let fleet = target.kubectl(&["-n", NAMESPACE, "get", "ttsd", FLEET, "-o", "json"])?;
+        let fleet: Value = serde_json::from_str(&fleet)?;
+        let (ready, why) = readiness(&fleet);
+        if ready {
+            progress.note(&format!("the fleet is ready after {}", clock(begun.elapsed())));
+            return Ok(());
+        }
+        if begun.elapsed() > READY_WITHIN {
+            bail!("the fleet is not ready after {}: {why}", clock(READY_WITHIN));
+        }
+        let typical = Some(Duration::from_secs(10));
+        let what = "waiting for the fleet";
+        progress.step(&Step { what, detail: &why, elapsed: begun.elapsed(), typical });
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+/// Whether the fleet as it is now specified is ready; if not, in words why.
+fn readiness(fleet: &Value) -> (bool, String) {
+    let conditions = fleet["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Some(ready) = conditions.iter().find(|condition| condition["type"] == "Ready") else {
+        return (false, "the operator has not seen it yet".to_owned());
+    };
+    let current = ready["observedGeneration"] == fleet["metadata"]["generation"];
+    (current && ready["status"] == "True", ready["message"].as_str().unwrap_or_default().to_owned())
+}
+
+#[expect(clippy::print_stdout, reason = "the demo's result is for its user")]
+fn report(target: &dyn Target, out: &Path, audio: &[u8], address: Option<&String>) -> Result<()> {
+    let running = target.kubectl(&["-n", NAMESPACE, "get", "ttsd,pods", "-o", "wide"])?;
+    // A WAV of 16-bit samples at 24 kHz, after its header of 44 bytes.
+    let seconds = audio.len().saturating_sub(44) as f64 / 48_000.0;
+    println!("\n{running}");
+    println!("{} holds {seconds:.1} s of speech.\n", out.display());
+    let address = match address {
+        Some(address) => format!("The fleet answers at {address}"),
+        None => format!("Reach the fleet with: kubectl port-forward service/{FLEET} 8080:80"),
+    };
+    println!("{address}\n\nThree things to try next:");
+    let url = if address.contains("http") { address.rsplit(' ').next() } else { None };
+    println!(
+        "  curl -s {}/v1/audio/speech -H 'content-type: application/json' \\\n    -d '{{\"input\": \"It is 3:45 pm.\", \"response_format\": \"wav\"}}' -o time.wav",
+        url.unwrap_or("localhost:8080")
+    );
+    println!(
+        "  eval \"$(cargo xtask env)\"; kubectl delete pod -l ttsfleet.dev/pool=main --wait=false; kubectl get ttsd -w"
+    );
+    println!("  kubectl explain ttsd.spec.pools.resources\n\n`cargo xtask down` removes everything again.");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_about_an_older_spec_is_not_readiness() {
+        let fleet = |generation: u8, observed: u8| {
+            json!({
+                "metadata": {"generation": generation},
+                "status": {"conditions": [{
+                    "type": "Ready", "status": "True", "observedGeneration": observed, "message": "all pods serve",
+                }]},
+            })
+        };
+        assert!(readiness(&fleet(1, 1)).0);
+        assert!(!readiness(&fleet(2, 1)).0);
+        assert!(!readiness(&json!({})).0);
+    }
+}

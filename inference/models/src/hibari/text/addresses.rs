@@ -7,7 +7,8 @@ const MAX_SPELLED: usize = 3;
 
 /// "example dot com slash path", and the punctuation after the address.
 pub(super) fn web(address: &str) -> String {
-    let trimmed = address.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}', '\'', '’', '*', '_']);
+    let trimmed =
+        address.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}', '\'', '’', '*', '_']);
     let after = &address[trimmed.len()..];
     let bare = trimmed.split_once("://").map_or(trimmed, |(_, rest)| rest).trim_end_matches('/');
     let (host, path) = bare.split_at(bare.find(['/', '?', '#', ':']).unwrap_or(bare.len()));

@@ -76,9 +76,11 @@ fn kind(c: char) -> Kind {
     match c {
         '\n' | ' '..='~' => Kind::Spoken,
         _ if KEPT.contains(c) => Kind::Spoken,
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
-            Kind::Gone
-        }
+        '\u{ad}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' => Kind::Gone,
         '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => Kind::Gone,
         // Letters in boxes are signs, although Unicode counts them as letters.
         '\u{1f100}'..='\u{1f1ff}' => Kind::Sign,
@@ -131,8 +133,9 @@ fn fold(c: char) -> Vec<char> {
 
 fn greek_name(letter: char) -> Option<&'static str> {
     const NAMES: [&str; 25] = [
-        "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
-        "nu", "xi", "omicron", "pi", "rho", "sigma", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+        "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda",
+        "mu", "nu", "xi", "omicron", "pi", "rho", "sigma", "sigma", "tau", "upsilon", "phi", "chi", "psi",
+        "omega",
     ];
     let lower = letter.to_lowercase().next()?;
     let index = (lower as usize).checked_sub('α' as usize)?;

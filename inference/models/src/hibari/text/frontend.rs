@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{characters, normalize::Normalizer, pronounce::Pronouncer, split, stress::is_audible, tables::read_json};
+use super::{
+    characters, normalize::Normalizer, pronounce::Pronouncer, split, stress::is_audible, tables::read_json,
+};
 use crate::{FolderError, ModelFolder, SpeechError};
 
 /// Turns text into phonemes of the voice's alphabet. Shared by all threads.

@@ -150,7 +150,8 @@ impl Lexicon {
     /// "used to" against "used".
     fn used(&self, tag: &str, to_next: bool) -> Option<String> {
         let Some(Entry::ByTag(readings)) = self.gold.get("used") else { return None };
-        let habit = if matches!(tag, "VBD" | "JJ") && to_next { readings.tagged("VBD").flatten() } else { None };
+        let habit =
+            if matches!(tag, "VBD" | "JJ") && to_next { readings.tagged("VBD").flatten() } else { None };
         habit.or_else(|| readings.default()).map(str::to_owned)
     }
 
@@ -213,7 +214,8 @@ impl Lexicon {
         let s = self.stem_of_s(word).and_then(|stem| said(stem, place)).map(|stem| with_s(&stem));
         let ed = || self.stem_of_ed(word).and_then(|stem| said(stem, place)).map(|stem| with_ed(&stem));
         let ing_place = Place { stress: ing_stress, ..place };
-        let ing = || self.stem_of_ing(word).and_then(|stem| said(stem, ing_place)).map(|stem| with_ing(&stem));
+        let ing =
+            || self.stem_of_ing(word).and_then(|stem| said(stem, ing_place)).map(|stem| with_ing(&stem));
         s.or_else(ed).or_else(ing)
     }
 
@@ -226,7 +228,9 @@ impl Lexicon {
         let cut = word.strip_suffix('s').filter(|_| length > 2)?;
         let plain = if cut.ends_with('s') { None } else { self.known(cut.to_owned()) };
         let possessive = || self.known(cut.strip_suffix('\'')?.to_owned());
-        let es = || self.known(cut.strip_suffix('e').filter(|stem| length > 4 && !stem.ends_with('i'))?.to_owned());
+        let es = || {
+            self.known(cut.strip_suffix('e').filter(|stem| length > 4 && !stem.ends_with('i'))?.to_owned())
+        };
         let ies = || self.known(format!("{}y", cut.strip_suffix("ie").filter(|_| length > 4)?));
         plain.or_else(possessive).or_else(es).or_else(ies)
     }
@@ -235,7 +239,9 @@ impl Lexicon {
         let length = word.chars().count();
         let cut = word.strip_suffix('d').filter(|_| length > 3)?;
         let plain = if cut.ends_with('d') { None } else { self.known(cut.to_owned()) };
-        let ed = || self.known(cut.strip_suffix('e').filter(|stem| length > 4 && !stem.ends_with('e'))?.to_owned());
+        let ed = || {
+            self.known(cut.strip_suffix('e').filter(|stem| length > 4 && !stem.ends_with('e'))?.to_owned())
+        };
         plain.or_else(ed)
     }
 
@@ -247,7 +253,8 @@ impl Lexicon {
         let doubled = || {
             let mut ends = cut.chars().rev();
             let (last, before) = (ends.next()?, ends.next()?);
-            let doubles = (last == before && "bcdgklmnprstvxz".contains(last)) || (before == 'c' && last == 'k');
+            let doubles =
+                (last == before && "bcdgklmnprstvxz".contains(last)) || (before == 'c' && last == 'k');
             let stem: String = cut.strip_suffix(last)?.to_owned();
             if length > 5 && doubles { self.known(stem) } else { None }
         };

@@ -83,7 +83,7 @@ impl Words {
     }
 }
 
-type Reading = fn(&Words, &Captures<'_>) -> Option<String>;
+type Reading = fn(&Words, &Captures<'_, str>) -> Option<String>;
 
 /// Applies the rules in order.
 #[derive(Debug)]
@@ -95,7 +95,8 @@ pub(super) struct Normalizer {
 impl Normalizer {
     pub(super) fn load(folder: &ModelFolder) -> Result<Self, FolderError> {
         let words = Words::load(folder)?;
-        let rules = addresses_and_ranges().into_iter().chain(dates_and_amounts(&words)).chain(shorthand(&words));
+        let rules =
+            addresses_and_ranges().into_iter().chain(dates_and_amounts(&words)).chain(shorthand(&words));
         let compile = |(pattern, reading): (String, Reading)| Ok((Regex::new(&pattern)?, reading));
         let rules = rules.map(compile).collect::<Result<_, fancy_regex::Error>>();
         Ok(Self { rules: rules.map_err(|error| unusable(FILE, error))?, words })
@@ -156,7 +157,10 @@ fn addresses_and_ranges() -> Vec<(String, Reading)> {
         rule(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+", read::mail),
         rule(r#"(?<![\w@.])(?:(?:https?|ftp)://|www\.)[^\s<>"“”]+"#, read::web),
         (format!(r#"(?<![\w@.-]){HOST}(?![\w-])(?:/[^\s<>"“”]*)?"#), read::web),
-        rule(r"(?<![\w.+-])(?:\+?\d{1,3}[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-]|\.\d)", read::telephone),
+        rule(
+            r"(?<![\w.+-])(?:\+?\d{1,3}[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-]|\.\d)",
+            read::telephone,
+        ),
         rule(r"(?<![\w.])\+\d{1,3}(?:[ -]\d{2,4}){2,5}(?![\w-])", read::telephone),
         rule(r"(?<![\w.,$£€¥-])\d{10,}(?![\w%]|[.,]\d)", read::long_digits),
         rule(r"(?<![\w.])(v?)(\d+(?:\.\d+){2,})(?![\w])", read::version),
@@ -165,7 +169,10 @@ fn addresses_and_ranges() -> Vec<(String, Reading)> {
         rule(r"(?<![\w./])(\d+) (\d{1,2})/(\d{1,2})(?![\w/])", read::mixed),
         (format!(r"(?<![\w.:])({CLOCK})\s?[-–]\s?({CLOCK})(?![\w:])"), read::range),
         rule(r"(?<![\w.\-])(\d+(?:\.\d+)?)\s?[-–]\s?(\d+(?:\.\d+)?%)", read::range),
-        rule(r"(?<![\w.\-])(\d+\.\d+|\d+(?=\s?[-–]\s?\d+\.\d))\s?[-–]\s?(\d+(?:\.\d+)?)(?![\w.%\-])", read::range),
+        rule(
+            r"(?<![\w.\-])(\d+\.\d+|\d+(?=\s?[-–]\s?\d+\.\d))\s?[-–]\s?(\d+(?:\.\d+)?)(?![\w.%\-])",
+            read::range,
+        ),
         rule(r"([$£€]\d[\d,.]*)[-–](?=[$£€]\d)()", read::range),
         rule(r"(?<!\w)‘([^‘]+?)'(?!\w)", read::quoted),
         rule(r"(?<=[^\s\d]) --? (?=\S)|(?<=\w) ?--(?=\w)", read::pause),
@@ -174,7 +181,8 @@ fn addresses_and_ranges() -> Vec<(String, Reading)> {
 
 fn dates_and_amounts(words: &Words) -> Vec<(String, Reading)> {
     let short = MONTHS.iter().map(|month| month[..3].to_owned());
-    let months: Vec<_> = MONTHS.iter().map(|month| (*month).to_owned()).chain(short).chain(["Sept".to_owned()]).collect();
+    let months: Vec<_> =
+        MONTHS.iter().map(|month| (*month).to_owned()).chain(short).chain(["Sept".to_owned()]).collect();
     let months = any_of(months.iter());
     let units = any_of(words.units.keys());
     let rule = |pattern: &str, reading: Reading| (pattern.to_owned(), reading);
@@ -191,18 +199,19 @@ fn dates_and_amounts(words: &Words) -> Vec<(String, Reading)> {
         (format!(r"(?<![\w.$£€])({AMOUNT})\s?(USD|EUR|GBP)\b"), read::money_after),
         (format!(r"(?<![\w.])(-?{AMOUNT})\s?°\s?([CF])?(?!\w)"), read::degrees),
         (format!(r"(?<![\w.])(-?{AMOUNT})\s?({units})(?!\w)"), read::unit),
-        (
-            format!(r"\b({months})\.? (\d{{1,2}})(?:st|nd|rd|th)?\b(?![\d:%])(,? \d{{4}}\b)?"),
-            read::month_day,
-        ),
+        (format!(r"\b({months})\.? (\d{{1,2}})(?:st|nd|rd|th)?\b(?![\d:%])(,? \d{{4}}\b)?"), read::month_day),
         (format!(r"\b(?:the )?(\d{{1,2}}) (?:of )?({months})\b\.?"), read::day_month),
     ]
 }
 
 fn shorthand(words: &Words) -> Vec<(String, Reading)> {
-    let (between, anywhere): (Vec<char>, Vec<char>) = words.symbols.keys().partition(|symbol| "=<>~".contains(**symbol));
+    let (between, anywhere): (Vec<char>, Vec<char>) =
+        words.symbols.keys().partition(|symbol| "=<>~".contains(**symbol));
     let one_of = |symbols: Vec<char>| {
-        let escaped: String = symbols.iter().map(|symbol| fancy_regex::escape(&symbol.to_string()).into_owned() + "|").collect();
+        let escaped: String = symbols
+            .iter()
+            .map(|symbol| fancy_regex::escape(&symbol.to_string()).into_owned() + "|")
+            .collect();
         // An empty table leaves a pattern that matches nothing.
         format!(r"(?:{escaped}[^\s\S])")
     };

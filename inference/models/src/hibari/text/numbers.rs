@@ -1,8 +1,26 @@
 //! Numbers in words. They come as decimal digits of any length.
 
 const ONES: [&str; 20] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 ];
 const TENS: [&str; 10] =
     ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
@@ -33,7 +51,8 @@ const ORDINALS: [(&str, &str); 7] = [
 /// "one hundred and twenty-three"; numbers beyond the named scales go digit by
 /// digit. Anything but ASCII digits is skipped.
 pub(super) fn cardinal(digits: &str) -> String {
-    let digits: Vec<usize> = digits.bytes().filter(u8::is_ascii_digit).map(|d| usize::from(d - b'0')).collect();
+    let digits: Vec<usize> =
+        digits.bytes().filter(u8::is_ascii_digit).map(|d| usize::from(d - b'0')).collect();
     let first = digits.iter().position(|digit| *digit != 0);
     let Some(first) = first else { return ONES[0].to_owned() };
     let digits = &digits[first..];
@@ -131,7 +150,10 @@ mod tests {
         assert_eq!(cardinal("123"), "one hundred and twenty-three");
         assert_eq!(cardinal("1001"), "one thousand and one");
         assert_eq!(cardinal("1000000"), "one million");
-        assert_eq!(cardinal("12345678"), "twelve million three hundred and forty-five thousand six hundred and seventy-eight");
+        assert_eq!(
+            cardinal("12345678"),
+            "twelve million three hundred and forty-five thousand six hundred and seventy-eight"
+        );
     }
 
     #[test]

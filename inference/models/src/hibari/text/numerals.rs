@@ -44,7 +44,12 @@ pub(super) fn is_number(word: &str, is_head: bool) -> bool {
 
 /// Phonemes of a number. `is_head` is false for numbers inside a word such as
 /// "MP3", which are read shorter.
-pub(super) fn pronounce(lexicon: &Lexicon, word: &str, currency: Option<char>, is_head: bool) -> Option<String> {
+pub(super) fn pronounce(
+    lexicon: &Lexicon,
+    word: &str,
+    currency: Option<char>,
+    is_head: bool,
+) -> Option<String> {
     let body = word.trim_end_matches(|c: char| c.is_ascii_lowercase() || c == '\'');
     let suffix = &word[body.len()..];
     let mut reader = Reader::new(lexicon);
@@ -91,7 +96,8 @@ impl<'a> Reader<'a> {
 
     /// Number words, without the "and" that Americans leave out.
     fn say(&mut self, words: &str) {
-        for word in words.split(|c: char| !c.is_ascii_lowercase()).filter(|word| !matches!(*word, "" | "and")) {
+        for word in words.split(|c: char| !c.is_ascii_lowercase()).filter(|word| !matches!(*word, "" | "and"))
+        {
             let stress = (word == "point").then_some(Stress::None);
             self.words.extend(self.lexicon.look_up(word, Place { stress, ..Place::default() }));
         }

@@ -59,7 +59,9 @@ impl Guesser {
 
     fn assemble(symbols: Symbols, bytes: &[u8]) -> Result<Self> {
         let tensors = Weights(candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?);
-        let single = |(index, letter): (usize, &String)| Some((letter.chars().next()?, u32::try_from(index + 1).ok()?));
+        let single = |(index, letter): (usize, &String)| {
+            Some((letter.chars().next()?, u32::try_from(index + 1).ok()?))
+        };
         let embedding = tensors.get("m.emb.weight")?;
         let known = embedding.dim(0)?;
         if known <= symbols.letters.len() {
@@ -127,12 +129,16 @@ struct Weights(HashMap<String, Tensor>);
 
 impl Weights {
     fn get(&self, name: &str) -> Result<Tensor> {
-        let found = self.0.get(name).ok_or_else(|| candle_core::Error::Msg(format!("there is no tensor {name}")))?;
+        let found =
+            self.0.get(name).ok_or_else(|| candle_core::Error::Msg(format!("there is no tensor {name}")))?;
         found.to_dtype(candle_core::DType::F32)
     }
 
     fn linear(&self, prefix: &str) -> Result<Linear> {
-        Ok(Linear { weight: self.get(&format!("{prefix}weight"))?, bias: self.get(&format!("{prefix}bias"))? })
+        Ok(Linear {
+            weight: self.get(&format!("{prefix}weight"))?,
+            bias: self.get(&format!("{prefix}bias"))?,
+        })
     }
 
     fn norm(&self, prefix: &str) -> Result<Norm> {
@@ -200,7 +206,8 @@ impl Layer {
     fn attention(&self, x: &Tensor) -> Result<Tensor> {
         let (length, width) = x.dims2()?;
         // [3, heads, length, width of a head]
-        let split = self.attend.forward(x)?.reshape((length, 3, HEADS, width / HEADS))?.permute((1, 2, 0, 3))?;
+        let split =
+            self.attend.forward(x)?.reshape((length, 3, HEADS, width / HEADS))?.permute((1, 2, 0, 3))?;
         let part = |index| split.get(index)?.contiguous();
         let (query, key, value) = (part(0)?, part(1)?, part(2)?);
         #[expect(clippy::cast_precision_loss, reason = "a head is a few dozen numbers wide")]

@@ -25,8 +25,7 @@ const FALLBACK_PIECE: &str = r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+(?:[,.]\d+)*|[^\
 const SILENT: &str = "',-._‘’/";
 const PAUSES: &str = ";:,.!?—…";
 const PUNCTUATION: &str = ";:,.!?—…\"“”";
-const PUNCTUATION_TAGS: [&str; 11] =
-    [".", ",", "-LRB-", "-RRB-", "``", "\"\"", "''", ":", "$", "#", "NFP"];
+const PUNCTUATION_TAGS: [&str; 11] = [".", ",", "-LRB-", "-RRB-", "``", "\"\"", "''", ":", "$", "#", "NFP"];
 
 /// Everything that turns one normalised sentence into phonemes.
 #[derive(Debug)]
@@ -84,7 +83,9 @@ impl Pronouncer {
         let words: Vec<&str> = found.iter().map(|(word, _)| word.as_str()).collect();
         let tags = self.tagger.tags(&words);
         let tagged = found.into_iter().zip(tags);
-        tagged.map(|((text, spaced), tag)| Token { text, tag, spaced, is_head: true, ..Token::default() }).collect()
+        tagged
+            .map(|((text, spaced), tag)| Token { text, tag, spaced, is_head: true, ..Token::default() })
+            .collect()
     }
 
     /// Splits tokens into pieces and gathers pieces without space between them.
@@ -174,7 +175,8 @@ impl Pronouncer {
     }
 
     fn guess(&self, letters: &str) -> Result<String, SpeechError> {
-        let guessed = self.guesser.guess(letters).map_err(|error| SpeechError::Inference(error.to_string()))?;
+        let guessed =
+            self.guesser.guess(letters).map_err(|error| SpeechError::Inference(error.to_string()))?;
         if guessed.chars().any(|phoneme| is_vowel(phoneme) || is_consonant(phoneme)) {
             return Ok(guessed);
         }
@@ -185,7 +187,8 @@ impl Pronouncer {
 
 /// Settles punctuation, currency signs and "2" between letters.
 fn decide(pieces: &mut [Token], currency: &mut Option<char>, number_next: bool) {
-    let ends: Vec<_> = pieces.iter().map(|piece| (piece.text.chars().next(), piece.text.chars().last())).collect();
+    let ends: Vec<_> =
+        pieces.iter().map(|piece| (piece.text.chars().next(), piece.text.chars().last())).collect();
     let count = pieces.len();
     for (index, piece) in pieces.iter_mut().enumerate() {
         let tag = piece.tag.as_str();

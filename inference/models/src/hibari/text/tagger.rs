@@ -55,7 +55,13 @@ impl Tagger {
         }
         let frequent =
             model.vocab.map(|words| PackedMap::new(words.into_iter().map(|word| (word, ())).collect()));
-        Ok(Self { usual: PackedMap::new(usual?), frequent, features: PackedMap::new(features), weights, tags })
+        Ok(Self {
+            usual: PackedMap::new(usual?),
+            frequent,
+            features: PackedMap::new(features),
+            weights,
+            tags,
+        })
     }
 
     /// One tag for each token.

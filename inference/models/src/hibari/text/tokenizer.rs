@@ -88,9 +88,10 @@ impl Tokenizer {
         let mut joined = Vec::new();
         let mut rest = pieces.as_slice();
         while let Some(first) = rest.first() {
-            let known = [3, 2].into_iter().filter(|count| *count <= rest.len()).find_map(|count| {
-                self.exceptions.get(&rest[..count].concat()).map(|known| (count, known))
-            });
+            let known = [3, 2]
+                .into_iter()
+                .filter(|count| *count <= rest.len())
+                .find_map(|count| self.exceptions.get(&rest[..count].concat()).map(|known| (count, known)));
             match known {
                 Some((count, known)) => {
                     joined.extend(known.iter().cloned());
@@ -151,17 +152,23 @@ fn suffix_len(text: &str) -> usize {
         return last.len_utf8();
     }
     let after_digit = |length: usize| text[..text.len() - length].ends_with(|c: char| c.is_ascii_digit());
-    let unit = UNITS.iter().chain(&SHORT_UNITS).find(|unit| text.ends_with(**unit) && after_digit(unit.len()));
+    let unit =
+        UNITS.iter().chain(&SHORT_UNITS).find(|unit| text.ends_with(**unit) && after_digit(unit.len()));
     if let Some(unit) = unit {
         return unit.len();
     }
     let currency = last == '+' || CURRENCIES.contains(last);
     if currency && after_digit(last.len_utf8()) {
-        let prefixed = ["US$", "C$", "A$"].iter().find(|sign| text.ends_with(**sign) && after_digit(sign.len()));
+        let prefixed =
+            ["US$", "C$", "A$"].iter().find(|sign| text.ends_with(**sign) && after_digit(sign.len()));
         return prefixed.map_or(last.len_utf8(), |sign| sign.len());
     }
     let ends_sentence = |c: char| {
-        c.is_ascii_digit() || is_lower(c) || "%²-+".contains(c) || PUNCTUATION.contains(c) || QUOTES.contains(c)
+        c.is_ascii_digit()
+            || is_lower(c)
+            || "%²-+".contains(c)
+            || PUNCTUATION.contains(c)
+            || QUOTES.contains(c)
     };
     let acronym = before.is_some_and(is_upper) && second.is_some_and(is_upper);
     let degree = second == Some('°') && before.is_some_and(|scale| "FfCcKk".contains(scale));

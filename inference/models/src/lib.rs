@@ -6,9 +6,23 @@
 mod folder;
 pub mod hibari;
 
-pub use folder::{FileEntry, FolderError, MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, ModelFolder, sha256_hex, verify};
+pub use folder::{
+    FileEntry, FolderError, MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, ModelFolder, sha256_hex, verify,
+};
 
 use std::ops::ControlFlow;
+
+/// Turns a verified folder into a model ready to speak.
+///
+/// # Errors
+/// [`FolderError`]: the family is not known, or a file of it is missing or not
+/// what the family expects.
+pub fn load(folder: &ModelFolder) -> Result<Box<dyn SpeechModel>, FolderError> {
+    match folder.manifest().family.as_str() {
+        "hibari" => Ok(Box::new(hibari::Hibari::load(folder)?)),
+        other => Err(FolderError::UnknownFamily(other.to_owned())),
+    }
+}
 
 /// One text to be spoken with one voice.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,4 +1,4 @@
-use candle_core::{Result, Tensor};
+use candle_core::Tensor;
 
 use super::{
     ops::{Activation, DepthwiseNorm, Linear},
@@ -23,7 +23,12 @@ pub(super) struct Shape {
 }
 
 impl ConvNext {
-    pub(super) fn load(weights: &Weights<'_>, name: &str, shape: Shape, dilation: usize) -> Result<Self, FolderError> {
+    pub(super) fn load(
+        weights: &Weights<'_>,
+        name: &str,
+        shape: Shape,
+        dilation: usize,
+    ) -> Result<Self, FolderError> {
         let Shape { channels, hidden, kernel } = shape;
         let gamma = weights.values(&format!("{name}gamma"), &[channels])?;
         let narrow = Linear::load(weights, &format!("{name}pw2."), [hidden, channels], Activation::None)?;
@@ -34,7 +39,7 @@ impl ConvNext {
         })
     }
 
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let hidden = x.apply_op1_no_bwd(&self.spatial)?.apply_op1_no_bwd(&self.widen)?;
         x.apply_op2_no_bwd(&hidden, &self.narrow)
     }

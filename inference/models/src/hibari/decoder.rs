@@ -1,4 +1,4 @@
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Tensor};
 
 use super::{
     convnext::{ConvNext, Shape},
@@ -37,7 +37,13 @@ impl Decoder {
         Ok(Self {
             encoder: Encoder::load(weights, "m.text.", TEXT_CHANNELS, 4)?,
             neighbours: Unfold { channels: INPUTS, kernel: KERNEL },
-            join: Linear::load_convolution(weights, "m.dec_in.", [INPUTS, CHANNELS], KERNEL, Activation::None)?,
+            join: Linear::load_convolution(
+                weights,
+                "m.dec_in.",
+                [INPUTS, CHANNELS],
+                KERNEL,
+                Activation::None,
+            )?,
             blocks: blocks.collect::<Result<_, _>>()?,
             norm: LayerNorm::load(weights, "m.dec_norm.", CHANNELS)?,
             head: Linear::load(weights, "m.head.", [CHANNELS, OUTPUTS], Activation::None)?,
@@ -45,7 +51,7 @@ impl Decoder {
     }
 
     /// What the decoder sees of a sentence: one row per frame.
-    pub(super) fn prepare(&self, symbols: &Tensor, prosody: &Prosody) -> Result<Tensor> {
+    pub(super) fn prepare(&self, symbols: &Tensor, prosody: &Prosody) -> candle_core::Result<Tensor> {
         let text = self.encoder.forward(symbols)?;
         let frames: Vec<u32> = prosody.phonemes.iter().flat_map(|phoneme| [*phoneme; 2]).collect();
         let text = text.index_select(&Tensor::new(&frames[..], &Device::Cpu)?, 0)?;
@@ -57,7 +63,7 @@ impl Decoder {
 
     /// The spectrum of every row given. Rows within [`CONTEXT`] of an end that
     /// is not the sentence's own are not to be used.
-    pub(super) fn forward(&self, frames: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, frames: &Tensor) -> candle_core::Result<Tensor> {
         let mut x = frames.apply_op1_no_bwd(&self.neighbours)?.apply_op1_no_bwd(&self.join)?;
         for block in &self.blocks {
             x = block.forward(&x)?;

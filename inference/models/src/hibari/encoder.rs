@@ -1,4 +1,4 @@
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Tensor};
 
 use super::{
     convnext::{ConvNext, Shape},
@@ -42,7 +42,7 @@ impl Encoder {
     }
 
     /// One row per symbol.
-    pub(super) fn forward(&self, symbols: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, symbols: &Tensor) -> candle_core::Result<Tensor> {
         let mut x = self.embedding.index_select(symbols, 0)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
@@ -82,7 +82,7 @@ impl TransformerLayer {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let mixed = x.apply_op1_no_bwd(&self.attention_norm)?.apply_op1_no_bwd(&self.project_in)?;
         let x = x.apply_op2_no_bwd(&mixed.apply_op1_no_bwd(&self.attention)?, &self.project_out)?;
         let hidden = x.apply_op1_no_bwd(&self.feed_norm)?.apply_op1_no_bwd(&self.widen)?;

@@ -1,3 +1,20 @@
 //! The hibari voice: a small non-autoregressive network on candle.
+//!
+//! [`text`] turns text into phonemes; [`prosody`] says how long, how high and
+//! how loud each is; [`decoder`] predicts spectra; [`synth`] makes them sound.
 
 pub mod text;
+
+mod convnext;
+mod decoder;
+mod encoder;
+mod finish;
+mod network;
+mod ops;
+mod prosody;
+mod pulses;
+mod synth;
+mod voice;
+mod weights;
+
+pub(crate) use voice::Hibari;

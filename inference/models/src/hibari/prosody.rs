@@ -1,4 +1,4 @@
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Device, Tensor, bail};
 
 use super::{
     convnext::{ConvNext, Shape},
@@ -41,7 +41,8 @@ impl ProsodyNet {
     pub(super) fn load(weights: &Weights<'_>) -> Result<Self, FolderError> {
         let shape = Shape { channels: CHANNELS, hidden: 2 * CHANNELS, kernel: 7 };
         let blocks = DILATIONS.iter().enumerate();
-        let blocks = blocks.map(|(index, dilation)| ConvNext::load(weights, &format!("pn.pro.{index}."), shape, *dilation));
+        let blocks = blocks
+            .map(|(index, dilation)| ConvNext::load(weights, &format!("pn.pro.{index}."), shape, *dilation));
         let conv = |name: &str, outputs, kernel, activation| {
             Linear::load_convolution(weights, name, [CHANNELS, outputs], kernel, activation)
         };
@@ -56,7 +57,7 @@ impl ProsodyNet {
         })
     }
 
-    pub(super) fn forward(&self, symbols: &Tensor, speed: f32) -> Result<Prosody> {
+    pub(super) fn forward(&self, symbols: &Tensor, speed: f32) -> candle_core::Result<Prosody> {
         let text = self.encoder.forward(symbols)?;
         let hidden = text.apply_op1_no_bwd(&self.neighbours)?.apply_op1_no_bwd(&self.duration_in)?;
         let logs = hidden.apply_op1_no_bwd(&self.duration_out)?.flatten_all()?.to_vec1()?;
@@ -76,7 +77,7 @@ impl ProsodyNet {
 }
 
 /// Repeats each phoneme's index for as many steps as it lasts.
-fn stretch(log_durations: &[f32], speed: f32) -> Result<Vec<u32>> {
+fn stretch(log_durations: &[f32], speed: f32) -> candle_core::Result<Vec<u32>> {
     let mut phonemes = Vec::new();
     for (index, log) in (0..).zip(log_durations) {
         let steps = ((log.exp() - 1.0) / speed).round_ties_even();

@@ -113,7 +113,8 @@ impl<'a> Synth<'a> {
         let (block, offset) = (index / HOP, index % HOP);
         let first = (block + 1).saturating_sub(WINDOW / HOP);
         let last = block.min(self.frames - 1);
-        let power = (first..=last).map(|frame| self.transforms.window[(block - frame) * HOP + offset].powi(2));
+        let power =
+            (first..=last).map(|frame| self.transforms.window[(block - frame) * HOP + offset].powi(2));
         power.sum::<f32>().max(1e-11)
     }
 

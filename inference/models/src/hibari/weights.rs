@@ -34,8 +34,8 @@ impl<'a> Weights<'a> {
     fn scale(&self, name: &str) -> Result<f32, FolderError> {
         let name = format!("{name}_scale");
         let view = self.view(&name, &[])?;
-        match (view.dtype(), floats(&view)[..]) {
-            (Dtype::F32, [scale]) => Ok(scale),
+        match (view.dtype(), &floats(&view)[..]) {
+            (Dtype::F32, [scale]) => Ok(*scale),
             _ => Err(FolderError::Weights(format!("{name} is not one number"))),
         }
     }
@@ -70,10 +70,8 @@ mod tests {
 
     #[test]
     fn eight_bit_weights_are_scaled() {
-        let file = file(&[
-            ("w", Dtype::I8, vec![2], vec![0x80, 3]),
-            ("w_scale", Dtype::F32, vec![], bytes(&[0.5])),
-        ]);
+        let file =
+            file(&[("w", Dtype::I8, vec![2], vec![0x80, 3]), ("w_scale", Dtype::F32, vec![], bytes(&[0.5]))]);
         assert_eq!(Weights::read(&file).unwrap().values("w", &[2]).unwrap(), [-64.0, 1.5]);
     }
 

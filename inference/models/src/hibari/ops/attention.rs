@@ -1,4 +1,4 @@
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape};
 use wide::f32x8;
 
 use super::{
@@ -31,7 +31,8 @@ impl Attention {
 fn softmax(row: &mut [f32], scale: f32) {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let (chunks, rest) = row.as_chunks_mut::<8>();
-    let exp = |values: [f32; 8]| ((f32x8::from(values) - f32x8::splat(max)) * f32x8::splat(scale)).exp().to_array();
+    let exp =
+        |values: [f32; 8]| ((f32x8::from(values) - f32x8::splat(max)) * f32x8::splat(scale)).exp().to_array();
     chunks.iter_mut().for_each(|chunk| *chunk = exp(*chunk));
     rest.iter_mut().for_each(|value| *value = ((*value - max) * scale).exp());
     let factor = 1.0 / row.iter().sum::<f32>();
@@ -43,7 +44,7 @@ impl CustomOp1 for Attention {
         "attention"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let projected = rows(storage, layout, 3 * self.channels)?;
         let time = projected.len() / (3 * self.channels);
         let mut target = vec![0.0; time * self.channels];

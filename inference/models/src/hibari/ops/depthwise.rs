@@ -1,4 +1,4 @@
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape};
 
 use super::{LayerNorm, rows};
 use crate::{FolderError, hibari::weights::Weights};
@@ -41,7 +41,8 @@ impl DepthwiseNorm {
         for (now, row) in target.chunks_exact_mut(channels).enumerate() {
             row.copy_from_slice(&self.bias);
             for (index, tap) in self.taps.iter().enumerate() {
-                let Some(then) = (now + index * self.dilation).checked_sub(reach).filter(|then| *then < time) else {
+                let Some(then) = (now + index * self.dilation).checked_sub(reach).filter(|then| *then < time)
+                else {
                     continue;
                 };
                 let source = &x[then * channels..][..channels];
@@ -59,7 +60,7 @@ impl CustomOp1 for DepthwiseNorm {
         "depthwise convolution and layer norm"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let x = rows(storage, layout, self.bias.len())?;
         let mut target = vec![0.0; x.len()];
         self.convolve(x, &mut target);

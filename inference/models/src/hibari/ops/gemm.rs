@@ -50,7 +50,10 @@ fn fits(len: usize, rows: usize, cols: usize, row_stride: usize) -> bool {
 pub(super) fn add_product(target: &mut [f32], row_stride: usize, a: Matrix<'_>, b: Matrix<'_>) {
     assert_eq!(a.cols, b.rows, "inner sizes differ");
     assert!(fits(target.len(), a.rows, b.cols, row_stride), "target is too small");
-    #[expect(unsafe_code, reason = "gemm takes pointers; the assertions here and in Matrix::new bound every access")]
+    #[expect(
+        unsafe_code,
+        reason = "gemm takes pointers; the assertions here and in Matrix::new bound every access"
+    )]
     // SAFETY: each matrix, with its strides, lies inside its slice, and
     // `target` is borrowed mutably, so it overlaps neither source.
     unsafe {

@@ -1,4 +1,4 @@
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, bail};
 
 use super::{
     gelu::gelu,
@@ -52,8 +52,7 @@ impl Linear {
         let inputs = kernel * channels;
         let mut weight = vec![0.0; inputs * outputs];
         for (index, tap) in taps.iter().enumerate() {
-            let (output, channel, position) =
-                (index / inputs, index % inputs / kernel, index % kernel);
+            let (output, channel, position) = (index / inputs, index % inputs / kernel, index % kernel);
             weight[(position * channels + channel) * outputs + output] = *tap;
         }
         Ok(Self { inputs, outputs, weight, bias, activation })
@@ -85,7 +84,7 @@ impl CustomOp1 for Linear {
         "linear"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let x = rows(storage, layout, self.inputs)?;
         Ok(self.finish(x, self.bias.repeat(x.len() / self.inputs)))
     }
@@ -102,7 +101,7 @@ impl CustomOp2 for Linear {
         residual_layout: &Layout,
         storage: &CpuStorage,
         layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
         let x = rows(storage, layout, self.inputs)?;
         let residual = rows(residual, residual_layout, self.outputs)?;
         if residual.len() / self.outputs != x.len() / self.inputs {

@@ -15,10 +15,10 @@ pub(super) use linear::{Activation, Linear};
 pub(super) use norm::LayerNorm;
 pub(super) use unfold::Unfold;
 
-use candle_core::{CpuStorage, Layout, Result, bail};
+use candle_core::{CpuStorage, Layout, bail};
 
 /// The rows of a tensor that must be contiguous, f32 and `width` wide.
-fn rows<'a>(storage: &'a CpuStorage, layout: &Layout, width: usize) -> Result<&'a [f32]> {
+fn rows<'a>(storage: &'a CpuStorage, layout: &Layout, width: usize) -> candle_core::Result<&'a [f32]> {
     let (time, channels) = layout.shape().dims2()?;
     let Some((start, end)) = layout.contiguous_offsets().filter(|_| channels == width) else {
         bail!("expected contiguous rows of {width} values, got {layout:?}");

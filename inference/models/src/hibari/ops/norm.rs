@@ -1,4 +1,4 @@
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape};
 
 use super::rows;
 use crate::{FolderError, hibari::weights::Weights};
@@ -48,7 +48,7 @@ impl CustomOp1 for LayerNorm {
         "layer norm"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let mut target = rows(storage, layout, self.scale.len())?.to_vec();
         target.chunks_exact_mut(self.scale.len()).for_each(|row| self.row(row));
         Ok((CpuStorage::F32(target), layout.shape().clone()))

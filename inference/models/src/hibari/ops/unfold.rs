@@ -1,4 +1,4 @@
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape};
 
 use super::rows;
 
@@ -14,7 +14,7 @@ impl CustomOp1 for Unfold {
         "unfold"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         let x = rows(storage, layout, self.channels)?;
         let time = x.len() / self.channels;
         let margin = self.kernel / 2 * self.channels;

@@ -1,0 +1,107 @@
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use rand::{SeedableRng, rngs::SmallRng};
+
+use super::{
+    encoder::SYMBOLS,
+    network::Network,
+    synth::SAMPLE_RATE,
+    text::{Frontend, Sentence},
+};
+use crate::{AudioSink, FolderError, Manifest, ModelFolder, SpeechError, SpeechModel, Utterance};
+
+/// Between sentences: 80 ms, beside what the voice itself leaves.
+const PAUSE: usize = SAMPLE_RATE as usize * 80 / 1000;
+/// The symbol before and after a sentence.
+const EDGE: u32 = 0;
+/// The breath in the voice is noise; the same text gets the same noise.
+const NOISE_SEED: u64 = 0x6869_6261_7269;
+
+/// The hibari voice, ready to speak.
+pub(crate) struct Hibari {
+    manifest: Manifest,
+    frontend: Frontend,
+    alphabet: BTreeMap<char, u32>,
+    network: Network,
+}
+
+impl Hibari {
+    pub(crate) fn load(folder: &ModelFolder) -> Result<Self, FolderError> {
+        let manifest = folder.manifest().clone();
+        if manifest.sample_rate != SAMPLE_RATE {
+            return Err(FolderError::Weights(format!(
+                "hibari speaks at {SAMPLE_RATE} Hz, not {}",
+                manifest.sample_rate
+            )));
+        }
+        let alphabet = alphabet(folder.bytes("vocab.json")?)?;
+        Ok(Self { manifest, frontend: Frontend::load(folder)?, alphabet, network: Network::load(folder)? })
+    }
+
+    /// The sentences to say, once the utterance has been found sound.
+    fn sentences(&self, utterance: &Utterance<'_>) -> Result<Vec<Sentence>, SpeechError> {
+        let known = &self.manifest.voices;
+        if !known.iter().any(|voice| voice == utterance.voice) {
+            return Err(SpeechError::UnknownVoice {
+                voice: utterance.voice.to_owned(),
+                known: known.clone(),
+            });
+        }
+        self.frontend.sentences(utterance.text)
+    }
+
+    fn symbols(&self, sentence: &Sentence) -> Vec<u32> {
+        let inner = sentence.phonemes.chars().filter_map(|phoneme| self.alphabet.get(&phoneme).copied());
+        std::iter::once(EDGE).chain(inner).chain([EDGE]).collect()
+    }
+}
+
+/// Reads the phonemes' numbers and refuses those beyond the embedding.
+fn alphabet(vocabulary: &[u8]) -> Result<BTreeMap<char, u32>, FolderError> {
+    let alphabet: BTreeMap<char, u32> = serde_json::from_slice(vocabulary)
+        .map_err(|error| FolderError::Weights(format!("vocab.json: {error}")))?;
+    match alphabet.iter().find(|(_, symbol)| **symbol >= SYMBOLS as u32) {
+        Some((phoneme, symbol)) => Err(FolderError::Weights(format!(
+            "vocab.json gives {phoneme:?} the number {symbol}, of {SYMBOLS}"
+        ))),
+        None => Ok(alphabet),
+    }
+}
+
+impl SpeechModel for Hibari {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn check(&self, utterance: &Utterance<'_>) -> Result<(), SpeechError> {
+        self.sentences(utterance).map(drop)
+    }
+
+    fn speak(&self, utterance: &Utterance<'_>, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
+        let speed = utterance.speed.clamp(0.25, 4.0);
+        let mut rng = SmallRng::seed_from_u64(NOISE_SEED);
+        for (index, sentence) in self.sentences(utterance)?.iter().enumerate() {
+            if index > 0 && sink(&[0.0; PAUSE]).is_break() {
+                break;
+            }
+            let flow = self.network.speak(&self.symbols(sentence), speed, &mut rng, sink)?;
+            if flow == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vocabulary_beyond_the_embedding_is_refused() {
+        assert!(alphabet(br#"{"a": 177}"#).is_ok());
+        let error = alphabet(br#"{"a": 178}"#).unwrap_err();
+        assert_eq!(error.to_string(), "unusable weights: vocab.json gives 'a' the number 178, of 178");
+        assert!(alphabet(b"{").is_err());
+    }
+}

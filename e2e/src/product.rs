@@ -66,6 +66,11 @@ fn compile(progress: &dyn Progress) -> Result<PathBuf> {
     Ok(target.join(triple).join("release"))
 }
 
+/// The operator's binary, compiled if need be, for runs outside a cluster.
+pub fn operator_binary(progress: &dyn Progress) -> Result<PathBuf> {
+    Ok(compile(progress)?.join(BINARIES[0]))
+}
+
 /// The chart's folder.
 pub fn chart() -> PathBuf {
     Path::new(ROOT).join("helm")

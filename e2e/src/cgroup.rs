@@ -104,9 +104,8 @@ fn hierarchies() -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(ROOT).context("no control groups are mounted")? {
         let path = entry?.path();
-        // "cpu" may be a link to "cpu,cpuacct"; "unified" is version 2 beside.
-        let usable = path.join("cgroup.procs").exists() && !path.is_symlink() && !path.ends_with("unified");
-        if usable {
+        // "cpu" may be a link to "cpu,cpuacct". Version 2 may be mounted beside.
+        if path.join("cgroup.procs").exists() && !path.is_symlink() {
             found.push(path);
         }
     }

@@ -39,12 +39,13 @@ impl Plan {
 
     /// The pods of a node.
     pub(crate) fn pods(self, number: u8) -> String {
-        format!("{}/24", self.address(number, 0))
+        format!("{}/24", self.address(64 + number, 0))
     }
 
-    /// The pods of all nodes.
+    /// The pods of all nodes and nothing else: what comes from here is not
+    /// rewritten on its way to a Service, what comes from the machine must be.
     pub(crate) fn all_pods(self) -> String {
-        format!("{}/17", self.address(0, 0))
+        format!("{}/18", self.address(64, 0))
     }
 
     pub(crate) fn services(self) -> String {
@@ -170,7 +171,7 @@ mod tests {
     fn pods_nodes_and_services_lie_apart() {
         let plan = Plan::of_index(1);
         assert_eq!(plan.node(2).to_string(), "10.202.0.12");
-        assert_eq!(plan.pods(2), "10.202.2.0/24");
+        assert_eq!(plan.pods(2), "10.202.66.0/24");
         assert_eq!(plan.services(), "10.202.128.0/20");
         assert!(plan.dns() > plan.api_service());
     }

@@ -18,9 +18,10 @@ pub(crate) struct Cgroup {
 }
 
 impl Cgroup {
-    /// The group of a cluster.
-    pub(crate) fn of_cluster(name: &str) -> Self {
-        Cgroup { path: format!("ttsfleet-{name}") }
+    /// The group of a cluster. Its index is in the name because a cluster of the
+    /// same name may run out of another cache folder.
+    pub(crate) fn of_cluster(name: &str, index: u8) -> Self {
+        Cgroup { path: format!("ttsfleet{index}-{name}") }
     }
 
     /// A group inside.

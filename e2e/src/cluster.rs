@@ -1,21 +1,22 @@
 //! A cluster of two nodes that outlives the program that starts it.
 
+mod usage;
+
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::addons;
 use crate::cgroup::Cgroup;
-use crate::command::{read, run, tail, tool, write};
+use crate::command::{read, tail, tool, write};
 use crate::control_plane::Settings;
-use crate::image::{self, Image, ImageFile, ImageSpec};
+use crate::image::{Image, ImageFile, ImageSpec};
 use crate::network::{self, NODES, Plan};
 use crate::node::{self, Node};
 use crate::pki::Authority;
@@ -24,6 +25,8 @@ use crate::progress::{Progress, Step, clock};
 use crate::tools::{self, Tools};
 
 const CONTROL_PLANE: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+/// keeper, containerd, kubelet, kube-proxy, GPU plugin.
+const NODE_PROGRAMS: usize = 5;
 const TYPICAL_START: Duration = Duration::from_secs(20);
 
 /// What is remembered about a cluster between two programs that use it.
@@ -65,7 +68,7 @@ impl Cluster {
             cluster.stop()?;
             return cluster.start(progress);
         }
-        let state = State { index: network::free_index()?, processes: BTreeMap::new() };
+        let state = State { index: network::free_index(&held_indexes(&cache)?)?, processes: BTreeMap::new() };
         Self::with_state(name, &cache, tools, state).start(progress)
     }
 
@@ -260,7 +263,7 @@ impl Cluster {
     }
 
     fn group(&self) -> Cgroup {
-        Cgroup::of_cluster(&self.name)
+        Cgroup::of_cluster(&self.name, self.state().index)
     }
 
     fn node(&self, number: u8) -> Node<'_> {
@@ -305,115 +308,17 @@ impl Cluster {
     }
 }
 
-/// What tests and tools do with a running cluster.
-impl Cluster {
-    /// Builds an image, or finds it built.
-    pub fn build_image(&self, spec: &ImageSpec) -> Result<Image> {
-        image::build(spec, &self.cache.join("images"))
-    }
-
-    /// Builds an image and puts it on every node that lacks it; its name.
-    pub fn load_image(&self, spec: &ImageSpec) -> Result<String> {
-        let image = self.build_image(spec)?;
-        self.import(&image)?;
-        Ok(image.reference)
-    }
-
-    /// The image of the small program that test pods run (`e2e/go/testbox`).
-    pub fn load_testbox(&self) -> Result<String> {
-        let image = self.own_image("testbox", &[])?;
-        self.import(&image)?;
-        Ok(image.reference)
-    }
-
-    /// Puts an image on every node that lacks it.
-    pub fn import(&self, image: &Image) -> Result<()> {
-        self.on_every_node(|number| self.node(number).import(self.keeper(number)?, image))?;
-        Ok(())
-    }
-
-    /// Runs kubectl and gives what it printed.
-    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        self.settings.kubectl(arguments)
-    }
-
-    /// Applies manifests from a string, with server-side apply.
-    pub fn apply(&self, manifest: &str) -> Result<String> {
-        self.settings.apply(manifest)
-    }
-
-    /// Runs helm and gives what it printed.
-    pub fn helm(&self, arguments: &[&str]) -> Result<String> {
-        run(self.settings.client("helm").args(arguments))
-    }
-
-    /// The administrator's kubeconfig.
-    pub fn kubeconfig(&self) -> PathBuf {
-        self.settings.kubeconfig()
-    }
-
-    /// Addresses of the nodes, which the machine reaches; so it does the
-    /// addresses of pods and of Services.
-    pub fn node_ips(&self) -> Vec<Ipv4Addr> {
-        (1..=NODES).map(|number| self.plan.node(number)).collect()
-    }
-
-    /// The programs by name (`kube-apiserver`, `node-1/kubelet`) with their
-    /// process ids.
-    pub fn processes(&self) -> BTreeMap<String, i32> {
-        self.state().processes.iter().map(|(name, process)| (name.clone(), process.pid)).collect()
-    }
-
-    /// The log file of a program.
-    pub fn log(&self, program: &str) -> PathBuf {
-        self.settings.log(program)
-    }
-
-    /// Kills one program; it stays dead until the cluster is brought up again.
-    pub fn kill(&self, program: &str) -> Result<()> {
-        self.process(program)?.kill()
-    }
-
-    /// Stops a program in its tracks, as a hung machine would.
-    pub fn pause(&self, program: &str) -> Result<()> {
-        self.process(program)?.signal(Signal::STOP);
-        Ok(())
-    }
-
-    /// Lets a paused program go on.
-    pub fn resume(&self, program: &str) -> Result<()> {
-        self.process(program)?.signal(Signal::CONT);
-        Ok(())
-    }
-
-    /// Kills the API server, starts it again and waits until it is ready.
-    pub fn restart_api_server(&self) -> Result<()> {
-        self.kill("kube-apiserver")?;
-        self.start_program("kube-apiserver")?;
-        self.wait_api_server()
-    }
-
-    /// Kills every process of the cluster at once, pods included, as a power cut
-    /// would; [`Cluster::up`] starts it again with its objects.
-    pub fn kill_everything(&self) -> Result<()> {
-        self.group().destroy()
-    }
-
-    /// Lines for a shell: kubectl and helm of this cluster.
-    pub fn env_lines(&self) -> String {
-        format!(
-            "export PATH='{}':\"$PATH\"\nexport KUBECONFIG='{}'\n",
-            self.settings.tools.bin.display(),
-            self.kubeconfig().display()
-        )
-    }
-}
-
-/// keeper, containerd, kubelet, kube-proxy, GPU plugin.
-const NODE_PROGRAMS: usize = 5;
-
 fn folder(cache: &Path, name: &str) -> PathBuf {
     cache.join("clusters").join(name)
+}
+
+/// Indexes of all clusters in the cache, stopped ones included.
+fn held_indexes(cache: &Path) -> Result<Vec<u8>> {
+    let mut held = Vec::new();
+    for entry in std::fs::read_dir(cache.join("clusters")).context("cannot list the clusters")? {
+        held.extend(load(&entry?.path())?.map(|state| state.index));
+    }
+    Ok(held)
 }
 
 fn load(folder: &Path) -> Result<Option<State>> {

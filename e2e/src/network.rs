@@ -84,18 +84,20 @@ impl Plan {
     }
 }
 
-/// The first index whose addresses nothing on this machine uses.
-pub(crate) fn free_index() -> Result<u8> {
+/// The first index that no stopped cluster holds and whose addresses nothing on
+/// this machine uses.
+pub(crate) fn free_index(held: &[u8]) -> Result<u8> {
     let routes: Value = serde_json::from_str(&tool(&["ip", "-4", "-j", "route", "show", "table", "all"])?)
         .context("unreadable routing table")?;
     let routes: Vec<&str> =
         routes.as_array().into_iter().flatten().filter_map(|route| route["dst"].as_str()).collect();
-    choose_index(&routes)
+    choose_index(held, &routes)
         .context("no address range is free for the cluster: all of 10.201 to 10.216 is in use")
 }
 
-fn choose_index(routes: &[&str]) -> Option<u8> {
-    (0..CLUSTERS).find(|index| !routes.iter().any(|route| Plan::of_index(*index).overlaps(route)))
+fn choose_index(held: &[u8], routes: &[&str]) -> Option<u8> {
+    let free = |index: &u8| !routes.iter().any(|route| Plan::of_index(*index).overlaps(route));
+    (0..CLUSTERS).filter(|index| !held.contains(index)).find(free)
 }
 
 /// Makes the bridge between the machine and the nodes.
@@ -155,9 +157,10 @@ mod tests {
 
     #[test]
     fn ranges_in_use_are_passed_over() {
-        assert_eq!(choose_index(&["default", "192.168.0.0/24"]), Some(0));
-        assert_eq!(choose_index(&["10.201.0.0/24", "10.202.3.4"]), Some(2));
-        assert_eq!(choose_index(&["10.0.0.0/8"]), None);
+        assert_eq!(choose_index(&[], &["default", "192.168.0.0/24"]), Some(0));
+        assert_eq!(choose_index(&[], &["10.201.0.0/24", "10.202.3.4"]), Some(2));
+        assert_eq!(choose_index(&[1], &["10.201.0.0/24"]), Some(2));
+        assert_eq!(choose_index(&[], &["10.0.0.0/8"]), None);
     }
 
     #[test]

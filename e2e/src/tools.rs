@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
 
-use crate::command::run;
+use crate::command::run_with_input;
 use crate::gobuild::{self, GoProgram};
 use crate::packages;
 use crate::progress::Progress;
 
-const PAUSE_SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pause.rs");
+const PAUSE_SOURCE: &str = include_str!("../pause.rs");
 
 /// Programs that the Kubernetes binary holds, by the name it is called with.
 const KUBERNETES_PROGRAMS: [&str; 7] = [
@@ -67,7 +68,7 @@ pub fn ensure_tools(progress: &dyn Progress) -> Result<Tools> {
     packages::ensure(&packages::NODE, progress)?;
     let programs = [gobuild::KUBERNETES, gobuild::ETCD, gobuild::COREDNS, gobuild::HELM, gobuild::TESTBOX];
     let tools = ensure(&programs, progress)?;
-    ensure_pause(&tools)?;
+    ensure_pause(&tools, &store()?)?;
     Ok(tools)
 }
 
@@ -76,8 +77,13 @@ pub fn ensure_checkers(progress: &dyn Progress) -> Result<Tools> {
     ensure(&[gobuild::KUBECONFORM, gobuild::KUBE_SCORE], progress)
 }
 
+/// Built programs under names that tell versions apart; `bin` links to them.
+fn store() -> Result<PathBuf> {
+    Ok(cache_dir()?.join("programs"))
+}
+
 fn ensure(programs: &[GoProgram], progress: &dyn Progress) -> Result<Tools> {
-    let store = cache_dir()?.join("programs");
+    let store = store()?;
     let bin = cache_dir()?.join("bin");
     for folder in [&store, &bin] {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -98,18 +104,19 @@ fn ensure(programs: &[GoProgram], progress: &dyn Progress) -> Result<Tools> {
 
 /// The pod's first process is compiled by rustc alone: a static program of a
 /// few hundred kilobytes, as its memory counts against every pod.
-fn ensure_pause(tools: &Tools) -> Result<()> {
-    let target = tools.path("pause");
-    if target.exists() {
-        return Ok(());
+fn ensure_pause(tools: &Tools, store: &Path) -> Result<()> {
+    let digest = hex::encode(&Sha256::digest(PAUSE_SOURCE)[..6]);
+    let built = store.join(format!("pause-{digest}"));
+    if !built.exists() {
+        let unfinished = store.join(format!("pause.{}", std::process::id()));
+        let mut rustc = Command::new("rustc");
+        rustc.args(["--edition=2024", "--crate-name=pause", "-Copt-level=s", "-Cpanic=abort"]);
+        rustc.args(["-Cstrip=symbols", "-Ctarget-feature=+crt-static", "-o"]).arg(&unfinished).arg("-");
+        run_with_input(&mut rustc, PAUSE_SOURCE.as_bytes())
+            .context("cannot compile the pause program; is Rust with a C linker installed?")?;
+        std::fs::rename(unfinished, &built).context("cannot put the pause program in place")?;
     }
-    let unfinished = tools.path(&format!("pause.{}", std::process::id()));
-    run(Command::new("rustc")
-        .args(["--edition=2024", "-Copt-level=s", "-Cpanic=abort", "-Cstrip=symbols"])
-        .args(["-Ctarget-feature=+crt-static", PAUSE_SOURCE, "-o"])
-        .arg(&unfinished))
-    .context("cannot compile the pause program; is Rust with a C linker installed?")?;
-    std::fs::rename(unfinished, target).context("cannot put the pause program in place")
+    link(&built, &tools.path("pause"))
 }
 
 fn link(target: &Path, link: &Path) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The local cluster is a real one: nodes, network, limits, GPUs, and it comes
 //! and goes without a trace.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bare;
 
 use std::io::{Read, Write};
@@ -228,7 +230,7 @@ fn traces() -> Vec<String> {
         &["losetup", "-n", "-O", "NAME,BACK-FILE"],
         &["nft", "list", "ruleset"],
         &["cat", "/proc/self/mounts"],
-        &["sh", "-c", "find /sys/fs/cgroup -type d -path '*ttsfleet-beside*'"],
+        &["sh", "-c", "find /sys/fs/cgroup -type d -path '*ttsfleet*-beside*'"],
         &["sh", "-c", "ls -d /var/lib/kubelet /var/lib/cni /var/log/pods /run/containerd /run/netns"],
         &["ls", &clusters],
     ] {

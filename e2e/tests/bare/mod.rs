@@ -1,4 +1,4 @@
-//! What the tests on the cluster share: the cluster, namespaces that clean up
+//! What the tests on the bare cluster share: the cluster, namespaces that clean up
 //! after themselves, and waiting.
 
 use std::sync::OnceLock;
@@ -9,25 +9,25 @@ use ttsfleet_e2e::cluster::Cluster;
 use ttsfleet_e2e::progress::Console;
 
 /// The cluster of all tests; it stays up for the next run.
-pub fn cluster() -> &'static Cluster {
+pub(crate) fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| Cluster::up("test", &Console::default()).expect("the cluster starts"))
 }
 
 /// The image of the test pods, on every node.
-pub fn testbox() -> &'static str {
+pub(crate) fn testbox() -> &'static str {
     static IMAGE: OnceLock<String> = OnceLock::new();
     IMAGE.get_or_init(|| cluster().load_testbox().expect("the test image loads"))
 }
 
 /// A namespace that is deleted when the test ends.
-pub struct Namespace {
+pub(crate) struct Namespace {
     /// Its name, different in every run.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl Namespace {
-    pub fn new(purpose: &str) -> Self {
+    pub(crate) fn new(purpose: &str) -> Self {
         let namespace = Namespace { name: format!("{purpose}-{}", std::process::id()) };
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name}});
         cluster().apply(&object.to_string()).unwrap();
@@ -36,18 +36,18 @@ impl Namespace {
         namespace
     }
 
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         let in_namespace = ["-n", self.name.as_str()];
         cluster().kubectl(&[&in_namespace, arguments].concat()).unwrap()
     }
 
-    pub fn apply(&self, object: &Value) {
+    pub(crate) fn apply(&self, object: &Value) {
         let mut object = object.clone();
         object["metadata"]["namespace"] = json!(self.name);
         cluster().apply(&object.to_string()).unwrap();
     }
 
-    pub fn get(&self, kind: &str, name: &str) -> Value {
+    pub(crate) fn get(&self, kind: &str, name: &str) -> Value {
         serde_json::from_str(&self.kubectl(&["get", kind, name, "-o", "json"])).unwrap()
     }
 }
@@ -60,7 +60,7 @@ impl Drop for Namespace {
 }
 
 /// Asks until there is an answer; fails the test when the time is over.
-pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {

@@ -11,6 +11,8 @@ mod encoder;
 mod finish;
 mod network;
 mod ops;
+#[cfg(test)]
+mod parity;
 mod prosody;
 mod pulses;
 mod synth;

@@ -101,7 +101,7 @@ impl Memory {
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = if self.binary { BINARY } else { DECIMAL };
-        match units.into_iter().find(|(_, factor)| self.bytes > 0 && self.bytes % factor == 0) {
+        match units.into_iter().find(|(_, factor)| self.bytes > 0 && self.bytes.is_multiple_of(*factor)) {
             Some((unit, factor)) => write!(f, "{}{unit}", self.bytes / factor),
             None => write!(f, "{}", self.bytes),
         }
@@ -110,7 +110,7 @@ impl fmt::Display for Memory {
 
 impl fmt::Display for Cpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 % 1000 == 0 { write!(f, "{}", self.0 / 1000) } else { write!(f, "{}m", self.0) }
+        if self.0.is_multiple_of(1000) { write!(f, "{}", self.0 / 1000) } else { write!(f, "{}m", self.0) }
     }
 }
 

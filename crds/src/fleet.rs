@@ -46,7 +46,11 @@ pub struct TtsDeploymentSpec {
     /// Groups of equal pods. One pool for now: sharing requests out between
     /// several pools needs routing tiers, which this version does not have.
     #[serde(default = "default_pools")]
-    #[schemars(length(min = 1, max = 1))]
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(validation = Rule::new("self.size() <= 1").message(
+        "more than one pool needs routing tiers, which this version does not have; keep one pool, or create a \
+         TtsDeployment for each"
+    ))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[x_kube(validation = Rule::new("self.all(pool, oldSelf.exists(old, old.name == pool.name))").message(
         "a pool's name cannot be changed, because its pods would all be replaced at once; keep the old name, or \

@@ -1,0 +1,138 @@
+//! Wires watches, caches and passes together.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::Controller;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, Resource, ResourceExt};
+use ttsfleet_crds::TtsDeployment;
+
+use crate::cache::{self, Caches, Writers};
+use crate::fleet::build::{Settings, labels};
+use crate::fleet::reconcile::{Context, Error, Failures, reconcile};
+use crate::fleet::repairs::Repairs;
+use crate::metrics::Metrics;
+use crate::{Clock, FIELD_MANAGER};
+
+/// Passes that may be under way at once.
+const CONCURRENCY: u16 = 16;
+
+/// Which fleets an operator serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of all namespaces.
+    Cluster,
+    /// Those of one.
+    Namespace(String),
+}
+
+/// An operator that is ready to run.
+pub struct Operator {
+    /// The cluster.
+    pub client: Client,
+    /// Which fleets to serve.
+    pub scope: Scope,
+    /// What is the same for every fleet.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Clock,
+    /// What to count in.
+    pub metrics: Metrics,
+    /// This replica, for events.
+    pub identity: String,
+}
+
+impl Operator {
+    /// Keeps fleets true until `shutdown`, then finishes the passes under way.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
+        let Self { client, scope, settings, clock, metrics, identity } = self;
+        let namespace = match &scope {
+            Scope::Cluster => None,
+            Scope::Namespace(namespace) => Some(namespace.as_str()),
+        };
+        let (caches, writers) = Caches::new();
+        metrics.watch(caches.fleets.clone());
+        let controller = controller(&client, namespace, &caches, writers);
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(identity) };
+        let context = Arc::new(Context {
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            caches,
+            settings,
+            clock,
+            repairs: Repairs::default(),
+            metrics,
+            failures: Failures::default(),
+        });
+        controller
+            .with_config(Config::default().concurrency(CONCURRENCY))
+            .graceful_shutdown_on(shutdown)
+            .run(measured, on_error, context)
+            .for_each(|result| async {
+                // Failed passes are logged where they are retried.
+                if let Err(error @ kube::runtime::controller::Error::QueueError(_)) = result {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a watch was interrupted");
+                }
+            })
+            .await;
+    }
+}
+
+fn controller(
+    client: &Client,
+    namespace: Option<&str>,
+    caches: &Caches,
+    writers: Writers,
+) -> Controller<TtsDeployment> {
+    let Writers {
+        fleets,
+        service_accounts,
+        network_policies,
+        models,
+        services,
+        disruption_budgets,
+        deployments,
+        pods,
+    } = writers;
+    Controller::for_stream(cache::fleets(cache::api(client, namespace), fleets), caches.fleets.clone())
+        .owns_stream(cache::children(cache::api(client, namespace), service_accounts))
+        .owns_stream(cache::children(cache::api(client, namespace), network_policies))
+        .owns_stream(cache::children(cache::api(client, namespace), models))
+        .owns_stream(cache::children(cache::api(client, namespace), services))
+        .owns_stream(cache::children(cache::api(client, namespace), disruption_budgets))
+        .owns_stream(cache::children(cache::api(client, namespace), deployments))
+        .watches_stream(cache::pods(cache::api(client, namespace), pods), fleet_of)
+}
+
+/// A pod's owner is a ReplicaSet, which is not watched: its label says which
+/// fleet it serves.
+fn fleet_of(pod: Pod) -> Option<ObjectRef<TtsDeployment>> {
+    let fleet = pod.labels().get(labels::INSTANCE)?;
+    Some(ObjectRef::new(fleet).within(pod.meta().namespace.as_deref()?))
+}
+
+async fn measured(object: Arc<TtsDeployment>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = Instant::now();
+    let metrics = context.metrics.clone();
+    let result = reconcile(object, context).await;
+    metrics.reconciled(result.is_ok(), started.elapsed().as_secs_f64());
+    result
+}
+
+fn on_error(object: Arc<TtsDeployment>, error: &Error, context: Arc<Context>) -> Action {
+    let delay = context.failures.next_delay(&object);
+    tracing::warn!(
+        fleet = object.name_any(),
+        namespace = object.namespace(),
+        error = error as &dyn std::error::Error,
+        retry_in = ?delay,
+        "pass failed"
+    );
+    Action::requeue(delay)
+}

@@ -1,0 +1,291 @@
+//! Makes the live objects what they shall be, with as few writes as possible.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use ttsfleet_crds::conditions::Reason;
+
+use super::build::{Children, labels};
+use super::gather::Live;
+use super::status::Problem;
+use super::validate::Fleet;
+use super::{diff, ownership, repairs::Repairs};
+use crate::FIELD_MANAGER;
+use crate::metrics::Metrics;
+
+/// A kind of object that fleets consist of.
+trait Child:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+{
+}
+
+impl<K> Child for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+{
+}
+
+/// Why an object could not be made what it shall be.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// It belongs to somebody else.
+    #[error(
+        "{object} exists and belongs to {owner}, so the fleet leaves it alone; remove it or rename the fleet"
+    )]
+    NameConflict {
+        /// Kind and name.
+        object: String,
+        /// Who it belongs to.
+        owner: String,
+    },
+    /// It is on its way out.
+    #[error("{0} is being deleted; the fleet continues when it is gone")]
+    Leaving(String),
+    /// The API server says no, and would again.
+    #[error("the API server refuses {object}: {message}")]
+    Refused {
+        /// Kind and name.
+        object: String,
+        /// The server's words.
+        message: String,
+    },
+    /// Somebody undoes every write.
+    #[error(
+        "something in the cluster ({by}) keeps changing {object}; stop it, or let it leave this object out"
+    )]
+    Overridden {
+        /// Kind and name.
+        object: String,
+        /// Who, or which field.
+        by: String,
+    },
+    /// Worth another try soon.
+    #[error("cannot write {object}")]
+    Transient {
+        /// Kind and name.
+        object: String,
+        /// What happened.
+        source: kube::Error,
+    },
+}
+
+impl ApplyError {
+    /// How the fleet's status puts it; none for what the next try may solve.
+    pub fn problem(&self) -> Option<Problem> {
+        let reason = match self {
+            Self::NameConflict { .. } => Reason::NameConflict,
+            Self::Leaving(_) => Reason::WaitingForCleanup,
+            Self::Refused { .. } => Reason::ChangeRefused,
+            Self::Overridden { .. } => Reason::Overridden,
+            Self::Transient { .. } => return None,
+        };
+        Some(Problem { reason, message: self.to_string(), until: None })
+    }
+}
+
+/// What was written.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Objects made.
+    pub created: Vec<String>,
+    /// Objects put right.
+    pub updated: Vec<String>,
+    /// Objects no longer wanted.
+    pub removed: Vec<String>,
+}
+
+/// Writes one fleet's objects.
+pub struct Applier<'a> {
+    /// Where to.
+    pub client: &'a Client,
+    /// Bounds the writes.
+    pub repairs: &'a Repairs,
+    /// Counts them.
+    pub metrics: &'a Metrics,
+    /// The time of this pass.
+    pub now: Timestamp,
+    /// The fleet.
+    pub fleet: &'a Fleet,
+    /// What was written so far.
+    pub changes: Changes,
+}
+
+impl Applier<'_> {
+    /// Makes all children what they shall be, and returns the Deployment as it
+    /// is then. The first failure ends the pass.
+    pub async fn apply(&mut self, children: &Children, live: &Live) -> Result<Arc<Deployment>, ApplyError> {
+        let Children { service_account, network_policy, model, service, disruption_budget, deployment } =
+            children;
+        // What pods serve is on record before any pod is asked to serve it.
+        self.ensure(service_account, &live.service_accounts).await?;
+        self.ensure(network_policy, &live.network_policies).await?;
+        self.ensure(model, &live.models).await?;
+        self.ensure(service, &live.services).await?;
+        self.ensure(disruption_budget, &live.disruption_budgets).await?;
+        self.ensure(deployment, &live.deployments).await
+    }
+
+    async fn ensure<K: Child>(&mut self, wanted: &K, live: &[Arc<K>]) -> Result<Arc<K>, ApplyError> {
+        let name = wanted.name_any();
+        let object = describe::<K>(&name);
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.fleet.namespace);
+        self.prune(&api, &name, live).await?;
+        let current = match live.iter().find(|candidate| candidate.name_any() == name) {
+            Some(known) => Some(Arc::clone(known)),
+            // Not among the objects with our labels: it may still be there
+            // without them, and then it must not be overwritten.
+            None => api.get_opt(&name).await.map_err(|error| classify(&object, error))?.map(Arc::new),
+        };
+        let Some(current) = current else {
+            let created = self.patch(&api, wanted).await?;
+            self.changes.created.push(object);
+            return Ok(created);
+        };
+        self.check_owner(&object, current.as_ref())?;
+        let Some(by) = drift(wanted, current.as_ref()) else { return Ok(current) };
+        if !self.repairs.allow(&format!("{}/{object}", self.fleet.namespace), self.now) {
+            return Err(ApplyError::Overridden { object, by });
+        }
+        tracing::info!(
+            fleet = self.fleet.name,
+            namespace = self.fleet.namespace,
+            object,
+            by,
+            "putting right"
+        );
+        if ownership::intruder(current.meta()).is_some() {
+            self.take_over(&api, &name).await?;
+        }
+        let updated = self.patch(&api, wanted).await?;
+        match drift(wanted, updated.as_ref()) {
+            // A webhook, most likely: the answer is not what was written.
+            Some(by) => Err(ApplyError::Overridden { object, by }),
+            None => {
+                self.changes.updated.push(object);
+                Ok(updated)
+            }
+        }
+    }
+
+    /// Removes objects of the fleet that carry another name than the wanted one.
+    async fn prune<K: Child>(&mut self, api: &Api<K>, name: &str, live: &[Arc<K>]) -> Result<(), ApplyError> {
+        let unwanted = live.iter().filter(|object| {
+            let owned = controller(object.as_ref()).is_some_and(|owner| owner.uid == self.fleet.owner.uid);
+            owned && object.name_any() != name && object.meta().deletion_timestamp.is_none()
+        });
+        for object in unwanted {
+            let described = describe::<K>(&object.name_any());
+            let preconditions = Preconditions { uid: object.uid(), resource_version: None };
+            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+            match api.delete(&object.name_any(), &params).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                result => {
+                    result.map_err(|error| classify(&described, error))?;
+                }
+            }
+            self.metrics.wrote(&K::kind(&()), "delete");
+            self.changes.removed.push(described);
+        }
+        Ok(())
+    }
+
+    async fn patch<K: Child>(&self, api: &Api<K>, wanted: &K) -> Result<Arc<K>, ApplyError> {
+        let name = wanted.name_any();
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let result = api.patch(&name, &params, &Patch::Apply(wanted)).await;
+        self.metrics.wrote(&K::kind(&()), "apply");
+        result.map(Arc::new).map_err(|error| classify(&describe::<K>(&name), error))
+    }
+
+    /// Records as ours what others wrote, so that the next apply removes it.
+    async fn take_over<K: Child>(&self, api: &Api<K>, name: &str) -> Result<(), ApplyError> {
+        let transient = |error| classify(&describe::<K>(name), error);
+        let current = api.get(name).await.map_err(transient)?;
+        if ownership::intruder(current.meta()).is_none() {
+            return Ok(());
+        }
+        let entries =
+            ownership::taken_over(current.managed_fields()).into_iter().map(|entry| ManagedFieldsEntry {
+                // Of the kind's own version, should an older one have been used.
+                api_version: Some(K::api_version(&()).into_owned()),
+                ..entry
+            });
+        let patch = json!({"metadata": {
+            "resourceVersion": current.resource_version(),
+            "managedFields": entries.collect::<Vec<_>>(),
+        }});
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let result = api.patch(name, &params, &Patch::Merge(&patch)).await;
+        self.metrics.wrote(&K::kind(&()), "take-over");
+        result.map(|_| ()).map_err(transient)
+    }
+
+    fn check_owner<K: Child>(&self, object: &str, current: &K) -> Result<(), ApplyError> {
+        let fleet = &self.fleet.owner;
+        match controller(current) {
+            Some(owner) if owner.uid == fleet.uid => {}
+            Some(owner) if (&owner.kind, &owner.name) == (&fleet.kind, &fleet.name) => {
+                return Err(ApplyError::Leaving(object.to_owned()));
+            }
+            Some(owner) => {
+                let owner = format!("{} {}", owner.kind, owner.name);
+                return Err(ApplyError::NameConflict { object: object.to_owned(), owner });
+            }
+            // Left behind by `kubectl delete --cascade=orphan`: taken in again.
+            None if labels::fleet(&self.fleet.name)
+                .iter()
+                .all(|label| current.labels().get(label.0) == Some(label.1)) => {}
+            None => {
+                let owner = "no TtsDeployment".to_owned();
+                return Err(ApplyError::NameConflict { object: object.to_owned(), owner });
+            }
+        }
+        match current.meta().deletion_timestamp {
+            Some(_) => Err(ApplyError::Leaving(object.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is not as wanted: the field, or who wrote beside us.
+fn drift<K: Child>(wanted: &K, live: &K) -> Option<String> {
+    let (wanted, value) = (serde_json::to_value(wanted).ok()?, serde_json::to_value(live).ok()?);
+    diff::first_difference(&wanted, &value).or_else(|| ownership::intruder(live.meta()).map(str::to_owned))
+}
+
+fn controller<K: Resource>(object: &K) -> Option<&OwnerReference> {
+    object.owner_references().iter().find(|owner| owner.controller == Some(true))
+}
+
+fn describe<K: Resource<DynamicType = ()>>(name: &str) -> String {
+    format!("{} {name}", K::kind(&()))
+}
+
+fn classify(object: &str, error: kube::Error) -> ApplyError {
+    match error {
+        kube::Error::Api(status) if matches!(status.code, 400 | 403 | 405 | 413 | 422) => {
+            ApplyError::Refused { object: object.to_owned(), message: status.message.clone() }
+        }
+        source => ApplyError::Transient { object: object.to_owned(), source },
+    }
+}

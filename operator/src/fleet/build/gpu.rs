@@ -1,0 +1,70 @@
+//! What a pod that uses GPUs asks for.
+//!
+//! For MPS, the pod mounts nothing itself: NVIDIA's device plugin adds the
+//! pipe folder, its shared memory and `CUDA_MPS_PIPE_DIRECTORY` when it hands
+//! out the GPU, which a pod of the restricted profile could not do.
+
+use k8s_openapi::api::core::v1::{
+    Affinity, EnvVar, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
+};
+
+use crate::fleet::validate::FleetGpu;
+
+/// Name of the resource that NVIDIA's device plugin hands out.
+pub(super) const RESOURCE: &str = "nvidia.com/gpu";
+
+/// How many of [`RESOURCE`] a pod asks for.
+pub(super) fn count(gpu: FleetGpu) -> Option<i32> {
+    match gpu {
+        FleetGpu::None => None,
+        FleetGpu::Exclusive { count } => Some(count),
+        FleetGpu::Mps { .. } => Some(1),
+    }
+}
+
+/// Which nodes a pod may run on. A node that shares its GPUs hands out shares
+/// under the same resource name, so counting alone does not make a GPU
+/// exclusive.
+pub(super) fn affinity(gpu: FleetGpu) -> Option<Affinity> {
+    let requirements = match gpu {
+        FleetGpu::None => return None,
+        FleetGpu::Exclusive { .. } => vec![
+            requirement("nvidia.com/gpu.present", "In", &["true"]),
+            requirement("nvidia.com/gpu.sharing-strategy", "NotIn", &["mps", "time-slicing"]),
+            requirement("nvidia.com/mps.capable", "NotIn", &["true"]),
+        ],
+        FleetGpu::Mps { .. } => vec![requirement("nvidia.com/mps.capable", "In", &["true"])],
+    };
+    let term = NodeSelectorTerm { match_expressions: Some(requirements), match_fields: None };
+    Some(Affinity {
+        node_affinity: Some(NodeAffinity {
+            required_during_scheduling_ignored_during_execution: Some(NodeSelector {
+                node_selector_terms: vec![term],
+            }),
+            ..NodeAffinity::default()
+        }),
+        ..Affinity::default()
+    })
+}
+
+/// Variables that the CUDA library of a pod with a shared GPU obeys.
+pub(super) fn env(gpu: FleetGpu) -> Vec<EnvVar> {
+    let FleetGpu::Mps { memory_limit, active_thread_percent } = gpu else {
+        return Vec::new();
+    };
+    // Device 0 is the only one a pod with one share sees.
+    let memory = format!("0={}M", memory_limit.mebibytes());
+    let mut env = vec![super::pod::env("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT", memory)];
+    if let Some(percent) = active_thread_percent {
+        env.push(super::pod::env("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", percent.to_string()));
+    }
+    env
+}
+
+fn requirement(key: &str, operator: &str, values: &[&str]) -> NodeSelectorRequirement {
+    NodeSelectorRequirement {
+        key: key.to_owned(),
+        operator: operator.to_owned(),
+        values: Some(values.iter().map(|&value| value.to_owned()).collect()),
+    }
+}

@@ -1,0 +1,60 @@
+//! Events for people who read `kubectl describe`: what was written, and when
+//! a fleet becomes ready or goes wrong. Never one for each pass.
+
+use kube::runtime::events::{Event, EventType};
+use ttsfleet_crds::TtsDeploymentStatus;
+use ttsfleet_crds::conditions::{ConditionType, Reason};
+
+use super::apply::Changes;
+
+/// The API takes notes of up to 1 KiB.
+const LONGEST_NOTE: usize = 1000;
+
+/// The events that one pass gives cause for.
+pub fn events(
+    before: Option<&TtsDeploymentStatus>,
+    after: &TtsDeploymentStatus,
+    changes: &Changes,
+) -> Vec<Event> {
+    let mut events = Vec::new();
+    let Changes { created, updated, removed } = changes;
+    for (reason, objects) in [("Created", created), ("Updated", updated), ("Removed", removed)] {
+        if !objects.is_empty() {
+            events.push(event(EventType::Normal, reason, &objects.join(", ")));
+        }
+    }
+    let was = |type_| condition(before, type_);
+    let is = |type_| condition(Some(after), type_);
+    if let Some((true, reason, message)) = is(ConditionType::Degraded) {
+        let same = was(ConditionType::Degraded).is_some_and(|(status, before, _)| status && before == reason);
+        if !same && reason != Reason::WaitingForCleanup.to_string() {
+            events.push(event(EventType::Warning, reason, message));
+        }
+    }
+    let became_ready = matches!(is(ConditionType::Ready), Some((true, ..)))
+        && !matches!(was(ConditionType::Ready), Some((true, ..)));
+    if became_ready {
+        let message = is(ConditionType::Ready).map_or("", |(_, _, message)| message);
+        events.push(event(EventType::Normal, "Ready", message));
+    }
+    events
+}
+
+fn condition(status: Option<&TtsDeploymentStatus>, type_: ConditionType) -> Option<(bool, &str, &str)> {
+    let found = status?.conditions.iter().find(|condition| condition.type_ == type_.to_string())?;
+    Some((found.status == "True", &found.reason, &found.message))
+}
+
+fn event(type_: EventType, reason: &str, note: &str) -> Event {
+    let mut end = note.len().min(LONGEST_NOTE);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note[..end].to_owned()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    }
+}

@@ -1,0 +1,151 @@
+//! What is wrong with the pods, in words.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition,
+};
+use kube::ResourceExt;
+use ttsfleet_crds::conditions::Reason;
+
+use super::build::CONTAINER;
+use super::status::Problem;
+use super::validate::{Fleet, FleetGpu};
+
+/// How long a container must have run before its last end is forgotten.
+const MEMORY_OF_AN_END: SignedDuration = SignedDuration::from_mins(10);
+const LONGEST_QUOTE: usize = 400;
+
+/// The worst thing wrong with the pods.
+pub fn diagnose(fleet: &Fleet, pods: &[Arc<Pod>], now: Timestamp) -> Option<Problem> {
+    let staying = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let mut problems: Vec<Problem> = staying.filter_map(|pod| examine(fleet, pod, now)).collect();
+    problems.sort_by(|a, b| (rank(a.reason), &a.message).cmp(&(rank(b.reason), &b.message)));
+    problems.into_iter().next()
+}
+
+/// Lower is worse: what harms a serving pod comes before what keeps one from
+/// starting.
+fn rank(reason: Reason) -> u8 {
+    match reason {
+        Reason::OutOfMemory => 0,
+        Reason::CrashLooping => 1,
+        Reason::ImageUnavailable => 2,
+        Reason::Evicted => 3,
+        _ => 4,
+    }
+}
+
+fn examine(fleet: &Fleet, pod: &Pod, now: Timestamp) -> Option<Problem> {
+    let status = pod.status.as_ref()?;
+    if status.reason.as_deref() == Some("Evicted") {
+        let message = format!("Pod {} was evicted: {}", pod.name_any(), quote(status.message.as_deref()));
+        return Some(Problem { reason: Reason::Evicted, message, until: None });
+    }
+    let unschedulable = status.conditions.iter().flatten().find(|condition| is_unschedulable(condition));
+    if let Some(condition) = unschedulable {
+        return Some(unschedulable_problem(fleet, pod, condition));
+    }
+    let container = status.container_statuses.iter().flatten().find(|status| status.name == CONTAINER)?;
+    examine_container(fleet, &pod.name_any(), container, now)
+}
+
+fn is_unschedulable(condition: &PodCondition) -> bool {
+    condition.type_ == "PodScheduled"
+        && condition.status == "False"
+        && condition.reason.as_deref() == Some("Unschedulable")
+}
+
+fn unschedulable_problem(fleet: &Fleet, pod: &Pod, condition: &PodCondition) -> Problem {
+    let words = quote(condition.message.as_deref());
+    let advice = if words.contains("nvidia.com/gpu") {
+        "Free a GPU, add a node that has one, or lower spec.replicas."
+    } else if words.contains("Insufficient") {
+        "Add a node, or lower spec.replicas or the pool's resources."
+    } else if !matches!(fleet.main.gpu, FleetGpu::None) && words.contains("affinity") {
+        "Check that the nodes with GPUs carry the labels of GPU feature discovery for this gpu.mode."
+    } else {
+        "Check the pool's scheduling against the nodes' labels and taints."
+    };
+    let message = format!("Pod {} cannot be scheduled: {words} {advice}", pod.name_any());
+    Problem { reason: Reason::Unschedulable, message, until: None }
+}
+
+fn examine_container(fleet: &Fleet, pod: &str, status: &ContainerStatus, now: Timestamp) -> Option<Problem> {
+    let none = ContainerState::default();
+    let (state, last) = (status.state.as_ref().unwrap_or(&none), status.last_state.as_ref().unwrap_or(&none));
+    let end = state.terminated.as_ref().or(last.terminated.as_ref());
+    let started = state.running.as_ref().and_then(|running| running.started_at.as_ref());
+    // Known only while the container runs: otherwise its end is still fresh.
+    let until = started.and_then(|at| at.0.checked_add(MEMORY_OF_AN_END).ok());
+    let fresh = until.is_none_or(|until| now < until);
+    if let Some(end) = end.filter(|end| is_out_of_memory(end) && fresh) {
+        return Some(Problem { until, ..out_of_memory(fleet, pod, status, end) });
+    }
+    let waiting = state.waiting.as_ref();
+    let waits_for = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
+    if cannot_start(waits_for) {
+        let words = quote(waiting.and_then(|waiting| waiting.message.as_deref()));
+        let message = format!("Pod {pod} cannot start its container ({waits_for}): {words}");
+        return Some(Problem { reason: Reason::ImageUnavailable, message, until: None });
+    }
+    // A server that has come back and serves is well again.
+    end.filter(|end| end.exit_code != 0 && !status.ready).map(|end| crashed(pod, status, end))
+}
+
+fn cannot_start(waits_for: &str) -> bool {
+    const REASONS: [&str; 7] = [
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    ];
+    REASONS.contains(&waits_for)
+}
+
+fn is_out_of_memory(end: &ContainerStateTerminated) -> bool {
+    end.reason.as_deref() == Some("OOMKilled")
+}
+
+fn out_of_memory(
+    fleet: &Fleet,
+    pod: &str,
+    status: &ContainerStatus,
+    end: &ContainerStateTerminated,
+) -> Problem {
+    let at = end.finished_at.as_ref().map_or_else(String::new, |at| format!(" at {}", at.0));
+    let message = format!(
+        "Pod {pod} was killed{at} because it needed more memory than its {} (restarts: {}). Raise \
+         spec.pools[].resources.memory, or lower capacity.workers.",
+        fleet.main.memory, status.restart_count
+    );
+    Problem { reason: Reason::OutOfMemory, message, until: None }
+}
+
+fn crashed(pod: &str, status: &ContainerStatus, end: &ContainerStateTerminated) -> Problem {
+    let words = end.message.as_deref().map(str::trim).filter(|words| !words.is_empty());
+    let said = words.map_or_else(|| "it left no message; see its log".to_owned(), |words| quote(Some(words)));
+    let message = format!(
+        "Pod {pod} ended with exit code {} (restarts: {}): {said}",
+        end.exit_code, status.restart_count
+    );
+    Problem { reason: Reason::CrashLooping, message, until: None }
+}
+
+/// Text from outside, short enough and on one line.
+fn quote(text: Option<&str>) -> String {
+    let text = text.unwrap_or_default().trim();
+    let mut line: String =
+        text.chars().take(LONGEST_QUOTE).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().count() > LONGEST_QUOTE {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests;

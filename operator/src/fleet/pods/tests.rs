@@ -1,0 +1,137 @@
+use jiff::SignedDuration;
+use kube::api::ObjectMeta;
+use rstest::rstest;
+use serde_json::{Value, json};
+use ttsfleet_crds::{TtsDeployment, TtsDeploymentSpec};
+
+use super::*;
+use crate::fleet::validate::validate;
+
+fn fleet() -> Fleet {
+    let metadata = ObjectMeta {
+        name: Some("narrator".to_owned()),
+        namespace: Some("studio".to_owned()),
+        uid: Some("0b0e".to_owned()),
+        ..ObjectMeta::default()
+    };
+    let object = TtsDeployment { metadata, spec: TtsDeploymentSpec::default(), status: None };
+    validate(&object).expect("a valid spec")
+}
+
+fn pod(name: &str, status: Value) -> Arc<Pod> {
+    let pod = json!({"metadata": {"name": name}, "status": status});
+    Arc::new(serde_json::from_value(pod).expect("a pod"))
+}
+
+fn container(mut status: Value) -> Value {
+    for (key, value) in [("name", json!("server")), ("image", json!("")), ("imageID", json!(""))] {
+        status[key] = value;
+    }
+    let defaults = [("ready", json!(false)), ("restartCount", json!(1))];
+    for (key, value) in defaults {
+        if status.get(key).is_none() {
+            status[key] = value;
+        }
+    }
+    json!({"containerStatuses": [status]})
+}
+
+fn noon() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().expect("a time")
+}
+
+fn found(status: Value) -> Option<(Reason, String)> {
+    diagnose(&fleet(), &[pod("narrator-main-1", status)], noon())
+        .map(|problem| (problem.reason, problem.message))
+}
+
+#[rstest]
+#[case::gpu("0/2 nodes are available: 2 Insufficient nvidia.com/gpu.", "Free a GPU")]
+#[case::memory("0/2 nodes are available: 2 Insufficient memory.", "Add a node, or lower")]
+#[case::selector(
+    "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
+    "Check the pool's scheduling"
+)]
+fn an_unschedulable_pod_is_explained_with_the_schedulers_words(#[case] words: &str, #[case] advice: &str) {
+    let condition =
+        json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words});
+    let (reason, message) = found(json!({"conditions": [condition]})).expect("a problem");
+    assert_eq!(reason, Reason::Unschedulable);
+    assert!(message.contains(words) && message.contains(advice), "{message}");
+}
+
+#[rstest]
+#[case::still_down(json!({"waiting": {"reason": "CrashLoopBackOff"}}), true)]
+#[case::just_back(json!({"running": {"startedAt": "2026-03-01T11:51:00Z"}}), true)]
+#[case::long_back(json!({"running": {"startedAt": "2026-03-01T11:50:00Z"}}), false)]
+fn running_out_of_memory_is_remembered_for_ten_minutes(#[case] state: Value, #[case] remembered: bool) {
+    let end =
+        json!({"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": "2026-03-01T11:49:59Z"}});
+    let status = container(json!({"state": state, "lastState": end, "ready": true}));
+    let problem = found(status);
+    assert_eq!(problem.is_some(), remembered);
+    if let Some((reason, message)) = problem {
+        assert_eq!(reason, Reason::OutOfMemory);
+        assert!(message.contains("more memory than its 1Gi"), "{message}");
+    }
+}
+
+#[test]
+fn the_end_of_remembering_is_known() {
+    let end = json!({"terminated": {"reason": "OOMKilled", "exitCode": 137}});
+    let state = json!({"running": {"startedAt": "2026-03-01T11:59:00Z"}});
+    let pods = [pod("a", container(json!({"state": state, "lastState": end})))];
+    let problem = diagnose(&fleet(), &pods, noon()).expect("a problem");
+    assert_eq!(problem.until, noon().checked_add(SignedDuration::from_mins(9)).ok());
+}
+
+#[test]
+fn a_failed_start_is_told_in_the_servers_words() {
+    let end = json!({"terminated": {"exitCode": 1, "reason": "Error", "message": "digest of model.json differs\n"}});
+    let status = container(json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": end}));
+    let (reason, message) = found(status).expect("a problem");
+    assert_eq!(reason, Reason::CrashLooping);
+    assert!(message.contains("exit code 1") && message.contains("digest of model.json differs"), "{message}");
+}
+
+#[test]
+fn a_server_that_serves_again_is_well() {
+    let end = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
+    let state = json!({"running": {"startedAt": "2026-03-01T11:59:59Z"}});
+    assert_eq!(found(container(json!({"state": state, "lastState": end, "ready": true}))), None);
+}
+
+#[test]
+fn a_missing_image_is_told() {
+    let waiting = json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}});
+    let (reason, message) = found(container(json!({"state": waiting}))).expect("a problem");
+    assert_eq!(reason, Reason::ImageUnavailable);
+    assert!(message.contains("no such image"), "{message}");
+}
+
+#[test]
+fn an_eviction_is_told() {
+    let (reason, message) =
+        found(json!({"phase": "Failed", "reason": "Evicted", "message": "low on disk"})).expect("a problem");
+    assert_eq!(reason, Reason::Evicted);
+    assert!(message.contains("low on disk"), "{message}");
+}
+
+#[test]
+fn the_worst_problem_comes_first_and_leaving_pods_do_not_count() {
+    let unschedulable =
+        json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]});
+    let oom = container(json!({"state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}));
+    let pods = [pod("a", unschedulable), pod("b", oom.clone())];
+    assert_eq!(diagnose(&fleet(), &pods, noon()).map(|problem| problem.reason), Some(Reason::OutOfMemory));
+
+    let mut leaving = Pod::clone(&pod("b", oom));
+    leaving.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(noon()));
+    assert_eq!(diagnose(&fleet(), &[Arc::new(leaving)], noon()), None);
+}
+
+#[test]
+fn words_from_outside_are_kept_short_and_on_one_line() {
+    let line = quote(Some(&format!("a\nb\u{1b}[31m{}", "x".repeat(1000))));
+    assert!(line.chars().count() <= LONGEST_QUOTE + 1 && !line.contains(['\n', '\u{1b}']), "{line}");
+}

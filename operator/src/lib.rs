@@ -1,0 +1,20 @@
+//! The ttsfleet operator: keeps the objects of every `TtsDeployment` true.
+
+pub mod args;
+mod cache;
+mod controller;
+pub mod fleet;
+mod http;
+pub mod leader;
+pub mod metrics;
+pub mod run;
+
+use std::sync::Arc;
+
+pub use controller::{Operator, Scope};
+
+/// Tells the time. Handed in, so that tests need not wait.
+pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;
+
+/// The name under which the operator applies objects.
+pub const FIELD_MANAGER: &str = "ttsfleet-operator";

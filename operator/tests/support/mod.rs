@@ -1,0 +1,183 @@
+//! A real API server, and an operator on it whose connection can be counted
+//! and cut.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use kube::client::{Body, ClientBuilder};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::task::JoinHandle;
+use tower::{BoxError, Service};
+use ttsfleet_e2e::control_plane::{ControlPlane, Options};
+use ttsfleet_e2e::progress::Silent;
+use ttsfleet_operator::args::PullPolicy;
+use ttsfleet_operator::fleet::build::Settings;
+use ttsfleet_operator::{Operator, Scope, leader::system_clock, metrics::Metrics};
+
+/// When the connection is cut: at the given write, before or after the API
+/// server gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Before(usize),
+    After(usize),
+}
+
+/// The operator's connection.
+#[derive(Clone, Default)]
+pub struct Connection {
+    pub cut: Option<Cut>,
+    writes: Arc<AtomicUsize>,
+    dead: Arc<AtomicBool>,
+}
+
+impl Connection {
+    pub fn writes(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    fn die(&self) -> BoxError {
+        self.dead.store(true, Ordering::SeqCst);
+        "the connection is cut".into()
+    }
+}
+
+#[derive(Clone)]
+struct Watched<S> {
+    inner: S,
+    connection: Connection,
+}
+
+impl<S, B> Service<Request<Body>> for Watched<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let connection = self.connection.clone();
+        let write = match request.method() {
+            &Method::GET => 0,
+            _ => connection.writes.fetch_add(1, Ordering::SeqCst) + 1,
+        };
+        if connection.is_dead() || (write > 0 && connection.cut == Some(Cut::Before(write))) {
+            return Box::pin(std::future::ready(Err(connection.die())));
+        }
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            let cut = write > 0 && connection.cut == Some(Cut::After(write));
+            if cut { Err(connection.die()) } else { answer }
+        })
+    }
+}
+
+/// An API server with the TtsDeployment kind installed.
+pub struct Cluster {
+    pub plane: ControlPlane,
+    config: Config,
+}
+
+impl Cluster {
+    pub async fn start(options: Options) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let plane = ControlPlane::start(options, &Silent).expect("an API server");
+        for file in ttsfleet_crds::generate().expect("definitions") {
+            plane.apply(&file.text).expect("the definition is accepted");
+        }
+        plane
+            .kubectl(&[
+                "wait",
+                "--for=condition=Established",
+                "crd/ttsdeployments.ttsfleet.dev",
+                "--timeout=30s",
+            ])
+            .expect("the kind is served");
+        let kubeconfig = Kubeconfig::read_from(plane.kubeconfig()).expect("a kubeconfig");
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .expect("a configuration");
+        Self { plane, config }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::try_from(self.config.clone()).expect("a client")
+    }
+
+    /// Starts an operator for one namespace.
+    pub fn operator(&self, namespace: &str, connection: Connection) -> Running {
+        let watched = connection.clone();
+        let layer = tower::layer::layer_fn(move |inner| Watched { inner, connection: watched.clone() });
+        let builder = ClientBuilder::try_from(self.config.clone()).expect("a client");
+        let metrics = Metrics::default();
+        let operator = Operator {
+            client: builder.with_layer(&layer).build(),
+            scope: Scope::Namespace(namespace.to_owned()),
+            settings: Settings {
+                image: "registry.example/speech:1".to_owned(),
+                pull_policy: PullPolicy::Never,
+            },
+            clock: system_clock(),
+            metrics: metrics.clone(),
+            identity: "test".to_owned(),
+        };
+        let task = tokio::spawn(operator.run(std::future::pending()));
+        Running { task, connection, metrics }
+    }
+}
+
+/// An operator at work. Dropping it is as good as `kill -9`.
+pub struct Running {
+    task: JoinHandle<()>,
+    pub connection: Connection,
+    metrics: Metrics,
+}
+
+impl Running {
+    /// Passes that ended well.
+    pub fn passes(&self) -> usize {
+        let text = self.metrics.text().expect("metrics");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("ttsfleet_operator_reconciles_total{outcome=\"success\"} "));
+        line.and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Waits until `check` gives a value.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
+    let search = async {
+        loop {
+            if let Some(value) = check().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(60), search).await {
+        Ok(value) => value,
+        Err(_) => panic!("still not after 60 s: {what}"),
+    }
+}

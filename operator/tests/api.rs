@@ -11,8 +11,11 @@ use kube::api::{
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use support::{Cluster, Connection, Cut, Running, eventually};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use ttsfleet_crds::{TtsDeployment, TtsDeploymentSpec};
 use ttsfleet_e2e::control_plane::Options;
+use ttsfleet_operator::leader::{Candidate, system_clock};
 
 /// Kind, group/version, name of every child of the fleet `narrator`.
 const CHILDREN: [(&str, &str, &str, &str); 6] = [
@@ -244,4 +247,25 @@ async fn an_object_of_somebody_else_is_left_alone_and_named() {
     api(&client, "shared", "Service").delete("narrator", &DeleteParams::default()).await.expect("deleted");
     eventually("the fleet goes on by itself", || get(&client, "shared", "Deployment")).await;
     drop(running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_has_one_holder_and_passes_on_when_released() {
+    let cluster = Cluster::start(Options::default()).await;
+    let candidate =
+        |identity| Candidate::new(cluster.client(), "default", "operator", identity, system_clock());
+    let (first, second) = (candidate("first"), candidate("second"));
+    first.acquire(|| {}).await;
+
+    let refused = Notify::new();
+    let mut waiting = std::pin::pin!(second.acquire(|| refused.notify_one()));
+    tokio::select! {
+        () = &mut waiting => panic!("two replicas hold the lease"),
+        () = refused.notified() => {}
+    }
+    first.release().await.expect("released");
+    timeout(Duration::from_secs(20), waiting).await.expect("the second takes over at once");
+    timeout(Duration::from_secs(20), first.hold())
+        .await
+        .expect("the first notices that it is no longer the holder");
 }

@@ -120,7 +120,7 @@ mod tests {
         fn a_changed_leaf_is_always_seen(value in any_value(), leaf in "[a-z]{1,3}") {
             let wanted = json!({"spec": value, "leaf": leaf});
             let live = json!({"spec": value, "leaf": format!("{leaf}x")});
-            prop_assert_eq!(first_difference(&wanted, &live).as_deref(), Some("leaf"));
+            prop_assert_eq!(first_difference(&wanted, &live), Some("leaf".to_owned()));
         }
     }
 }

@@ -96,7 +96,9 @@ impl Sender {
     fn wait_for_room(&mut self, bytes: u32) -> Result<OwnedSemaphorePermit, Refused> {
         let start = Instant::now();
         let room = Arc::clone(&self.room).acquire_many_owned(bytes);
-        let room = self.runtime.block_on(timeout_at(self.deadline.into(), room));
+        let deadline = self.deadline.into();
+        // The timer has to be made on the runtime.
+        let room = self.runtime.block_on(async move { timeout_at(deadline, room).await });
         self.waited += start.elapsed();
         room.map_err(|_| Refused::TooSlow)?.map_err(|_| Refused::Gone)
     }

@@ -99,6 +99,8 @@ impl Playback {
                 Event::Done(_) => None,
                 Event::Failed(failure) => {
                     playback.record.fail(&failure);
+                    // What has been made goes out first: an error drops the rest.
+                    tokio::task::yield_now().await;
                     Some((Err(CutOff(failure.code.entry().code)), None))
                 }
             }

@@ -1,0 +1,244 @@
+//! Load, trouble and the end: what the server does when things go wrong.
+
+mod common;
+
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::{Duration, Instant},
+};
+
+use common::{JSON, Running, begin, get, limits, metric, read_answer, say, start, start_loading, until};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::oneshot,
+};
+use ttsfleet_inference::{Served, config::Limits};
+
+const IN_FLIGHT: &str = "ttsfleet_requests_in_flight";
+const WAITING: &str = "ttsfleet_queue_depth";
+
+/// A request that keeps a thread busy until its client goes away.
+async fn occupy(server: &Running) -> TcpStream {
+    let before = server.seen.started.load(SeqCst);
+    let socket = begin(server.speech, json!({"input": "spin", "response_format": "pcm"})).await;
+    until("a thread is busy", async || server.seen.started.load(SeqCst) > before).await;
+    socket
+}
+
+#[tokio::test]
+async fn more_requests_than_allowed_are_refused_at_once() {
+    let server = start(limits()).await;
+    let _busy = [occupy(&server).await, occupy(&server).await];
+    let _waiting = [
+        begin(server.speech, json!({"input": "a"})).await,
+        begin(server.speech, json!({"input": "b"})).await,
+    ];
+    until("four are admitted", async || metric(server.health, IN_FLIGHT).await == 4.0).await;
+    let start = Instant::now();
+    let answer = say(server.speech, json!({"input": "hi"})).await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (429, "TooManyRequests"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(answer.json()["error"]["retryable"], true);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn health_answers_while_all_threads_are_busy() {
+    let server = start(limits()).await;
+    let _busy = [occupy(&server).await, occupy(&server).await];
+    let start = Instant::now();
+    assert_eq!(get(server.health, "/healthz").await.status, 200);
+    assert_eq!(get(server.health, "/readyz").await.status, 200);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_stops_its_synthesis() {
+    let server = start(limits()).await;
+    drop(occupy(&server).await);
+    until("it stops", async || server.seen.broken_off.load(SeqCst) == 1).await;
+    until("its place is free", async || metric(server.health, IN_FLIGHT).await == 0.0).await;
+    assert_eq!(metric(server.health, r#"ttsfleet_requests_total{code="ClientClosed"}"#).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_the_queue_is_never_served() {
+    let server = start(limits()).await;
+    let busy = [occupy(&server).await, occupy(&server).await];
+    let waiting = begin(server.speech, json!({"input": "never"})).await;
+    until("it waits", async || metric(server.health, WAITING).await == 1.0).await;
+    drop(waiting);
+    until("it has left", async || metric(server.health, WAITING).await == 0.0).await;
+    drop(busy);
+    assert_eq!(say(server.speech, json!({"input": "hi"})).await.status, 200);
+    assert_eq!(server.seen.started.load(SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_panic_in_the_model_is_answered_and_survived() {
+    let server = start(limits()).await;
+    for input in ["panic", "trap", "panic"] {
+        let answer = say(server.speech, json!({"input": input})).await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (500, "InferenceFailed"), "{input}");
+    }
+    assert_eq!(say(server.speech, json!({"input": "hi"})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_failure_before_the_first_audio_has_its_own_status() {
+    let server = start(limits()).await;
+    for input in ["fail", "mute"] {
+        let answer = say(server.speech, json!({"input": input, "response_format": "pcm"})).await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (500, "InferenceFailed"), "{input}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_after_the_first_audio_is_no_silent_end() {
+    let server = start(limits()).await;
+    let input = "word fail";
+    let audio = say(server.speech, json!({"input": input, "response_format": "pcm"})).await;
+    assert!(audio.status == 200 && !audio.whole);
+    let events =
+        say(server.speech, json!({"input": input, "stream_format": "sse", "response_format": "pcm"})).await;
+    let events = common::events(&events);
+    let last = events.last().unwrap();
+    assert_eq!((&last["type"], &last["error"]["error_code"]), (&json!("error"), &json!("InferenceFailed")));
+    // A WAV that is kept back until it is complete can still say so.
+    let wav = say(server.speech, json!({"input": input, "response_format": "wav"})).await;
+    assert_eq!(wav.status, 500);
+    assert_eq!(metric(server.health, r#"ttsfleet_requests_total{code="InferenceFailed"}"#).await, 3.0);
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_everything() {
+    let server = start(Limits { buffered_bytes: 64 << 10, ..limits() }).await;
+    let text = "word ".repeat(20);
+    let mut socket = begin(server.speech, json!({"input": text, "response_format": "pcm"})).await;
+    let mut bytes = vec![0; 16 << 10];
+    let mut length = 0;
+    loop {
+        let read = socket.read(&mut bytes).await.unwrap();
+        if read == 0 {
+            break;
+        }
+        length += read;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(length > 20 * 48_000, "{length}");
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_reading_is_cut_off() {
+    let quick = Limits { write_timeout: Duration::from_millis(300), buffered_bytes: 64 << 10, ..limits() };
+    let server = start(quick).await;
+    let _stalled = occupy(&server).await;
+    until("its thread is free", async || server.seen.broken_off.load(SeqCst) == 1).await;
+    until("its place is free", async || metric(server.health, IN_FLIGHT).await == 0.0).await;
+}
+
+#[tokio::test]
+async fn a_request_cannot_hold_a_thread_for_ever() {
+    let quick = Limits { longest_request: Duration::from_millis(500), buffered_bytes: 64 << 10, ..limits() };
+    let server = start(quick).await;
+    let mut stalled = occupy(&server).await;
+    until("its thread is free", async || server.seen.broken_off.load(SeqCst) == 1).await;
+    assert!(!read_answer(&mut stalled).await.whole);
+    until("it is counted", async || {
+        metric(server.health, r#"ttsfleet_requests_total{code="ClientTooSlow"}"#).await == 1.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let server = start(Limits { body_timeout: Duration::from_millis(200), ..limits() }).await;
+    let mut socket = TcpStream::connect(server.speech).await.unwrap();
+    let head = format!("POST /v1/audio/speech HTTP/1.1\r\nhost: h\r\n{JSON}content-length: 100\r\n\r\n{{");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let answer = read_answer(&mut socket).await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (408, "RequestTimeout"));
+}
+
+#[tokio::test]
+async fn headers_that_do_not_come_are_not_waited_for() {
+    let server = start(Limits { header_timeout: Duration::from_millis(200), ..limits() }).await;
+    let mut socket = TcpStream::connect(server.speech).await.unwrap();
+    socket.write_all(b"POST /v1/audio/speech HTTP/1.1\r\nhost:").await.unwrap();
+    let mut rest = Vec::new();
+    tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut rest)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_body_cut_short_is_answered() {
+    let server = start(limits()).await;
+    let mut socket = TcpStream::connect(server.speech).await.unwrap();
+    let head =
+        format!("POST /v1/audio/speech HTTP/1.1\r\nhost: h\r\n{JSON}content-length: 100\r\n\r\n{{\"input\":");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut rest)).await.unwrap().unwrap();
+    until("it is counted", async || {
+        metric(server.health, r#"ttsfleet_requests_total{code="InvalidJson"}"#).await
+            + metric(server.health, r#"ttsfleet_requests_total{code="ClientClosed"}"#).await
+            == 1.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn while_the_model_loads_requests_are_told_to_wait() {
+    let (loaded, loading) = oneshot::channel::<()>();
+    let model = common::Tones::new();
+    let served = Served { model: Box::new(model), digest: String::new() };
+    let load = async {
+        _ = loading.await;
+        Ok(served)
+    };
+    let server = start_loading(limits(), load, Arc::default()).await;
+    assert_eq!(get(server.health, "/healthz").await.status, 200);
+    let ready = get(server.health, "/readyz").await;
+    assert_eq!((ready.status, ready.body.as_slice()), (503, b"loading the model\n".as_slice()));
+    let answer = say(server.speech, json!({"input": "hi"})).await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (503, "ModelNotReady"));
+    assert!(answer.header("retry-after").is_some());
+    loaded.send(()).unwrap();
+    until("it is ready", async || get(server.health, "/readyz").await.status == 200).await;
+    assert_eq!(say(server.speech, json!({"input": "hi"})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_loaded_ends_the_server() {
+    let load = async { Err(io::Error::other("no such model")) };
+    let server = start_loading(limits(), load, Arc::default()).await;
+    assert_eq!(server.ended.await.unwrap().unwrap_err().to_string(), "no such model");
+}
+
+#[tokio::test]
+async fn draining_finishes_what_is_admitted_and_refuses_the_rest() {
+    let mut server = start(Limits { buffered_bytes: 64 << 10, ..limits() }).await;
+    let text = "word ".repeat(40);
+    let mut slow = begin(server.speech, json!({"input": text, "response_format": "pcm"})).await;
+    until("it is spoken", async || server.seen.started.load(SeqCst) == 1).await;
+    server.stop.take().unwrap().send(()).unwrap();
+    until("it is not ready", async || get(server.health, "/readyz").await.status == 503).await;
+    assert_eq!(get(server.health, "/healthz").await.status, 200);
+    let refused = say(server.speech, json!({"input": "hi"})).await;
+    assert_eq!((refused.status, refused.error_code().as_str()), (503, "Draining"));
+    let answer = read_answer(&mut slow).await;
+    assert!(answer.whole && answer.body.len() == 40 * 48_000, "{} bytes", answer.body.len());
+    server.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn draining_ends_when_its_time_is_up() {
+    let mut server = start(Limits { drain: Duration::from_millis(200), ..limits() }).await;
+    let _endless = occupy(&server).await;
+    server.stop.take().unwrap().send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), server.ended).await;
+    ended.unwrap().unwrap().unwrap();
+}

@@ -1,0 +1,159 @@
+//! Good requests, bad requests, and what comes back.
+
+mod common;
+
+use common::{JSON, RATE, exchange, get, limits, metric, post, say, start};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+fn body(value: Value) -> Vec<u8> {
+    post(value.to_string(), JSON)
+}
+
+fn long() -> String {
+    "ö".repeat(4097)
+}
+
+#[rstest]
+#[case::not_json(post("input=secret", JSON), 400, "InvalidJson", "line 1")]
+#[case::json_cut_short(post(r#"{"input": "secret"#, JSON), 400, "InvalidJson", "line 1")]
+#[case::not_an_object(post(r#"["secret"]"#, JSON), 400, "InvalidJson", "JSON object")]
+#[case::empty_body(post("", JSON), 400, "InvalidJson", "line 1")]
+#[case::not_utf8(post(b"{\"input\": \"secret \xff\"}", JSON), 400, "InvalidJson", "UTF-8 from byte 18")]
+#[case::no_content_type(post(r#"{"input": "hi"}"#, ""), 415, "UnsupportedMediaType", "application/json")]
+#[case::form(
+    post("input=hi", "content-type: application/x-www-form-urlencoded\r\n"),
+    415,
+    "UnsupportedMediaType",
+    "application/json"
+)]
+#[case::no_input(body(json!({"voice": "low"})), 400, "InvalidParameter", "`input` is missing")]
+#[case::input_a_number(body(json!({"input": 7})), 400, "InvalidParameter", "`input` must be a string")]
+#[case::empty_input(body(json!({"input": ""})), 400, "InvalidParameter", "`input` is empty")]
+#[case::white_input(body(json!({"input": " \n\t\u{a0}"})), 400, "InvalidParameter", "`input` is empty")]
+#[case::punctuation(body(json!({"input": "...!?"})), 400, "UnsupportedText", "nothing to speak")]
+#[case::other_script(body(json!({"input": "ПРИВЕТ secret"})), 400, "UnsupportedText", "speaks English")]
+#[case::too_long(body(json!({"input": long()})), 400, "InputTooLong", "4097 characters; at most 4096")]
+#[case::unknown_field(body(json!({"input": "hi", "pitch": 1})), 400, "InvalidParameter", "`pitch`; the fields are")]
+#[case::unknown_voice(body(json!({"input": "hi", "voice": "secret"})), 400, "UnknownVoice", "low, high")]
+#[case::unknown_format(
+    body(json!({"input": "hi", "response_format": "secret"})),
+    400, "UnsupportedFormat", "mp3, opus, flac, wav, pcm"
+)]
+#[case::too_fast(body(json!({"input": "hi", "speed": 4.1})), 400, "InvalidParameter", "0.25 to 4.0")]
+#[case::too_slow(body(json!({"input": "hi", "speed": 0})), 400, "InvalidParameter", "0.25 to 4.0")]
+#[case::huge_speed(body(json!({"input": "hi", "speed": 1e300})), 400, "InvalidParameter", "0.25 to 4.0")]
+#[case::speed_nan(post(r#"{"input": "hi", "speed": NaN}"#, JSON), 400, "InvalidJson", "line 1")]
+#[case::speed_a_string(body(json!({"input": "hi", "speed": "1"})), 400, "InvalidParameter", "`speed` must be a number")]
+#[case::stream_format(body(json!({"input": "hi", "stream_format": "secret"})), 400, "InvalidParameter", "audio or sse")]
+#[case::instructions(body(json!({"input": "hi", "instructions": "secret"})), 400, "InvalidParameter", "`instructions`")]
+#[case::unknown_model(body(json!({"input": "hi", "model": "secret"})), 404, "ModelNotFound", "tones@1")]
+#[case::body_too_large(post(vec![b' '; (1 << 20) + 1], JSON), 413, "BodyTooLarge", "1048576")]
+#[case::wrong_method(
+    b"GET /v1/audio/speech HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n".to_vec(),
+    405, "MethodNotAllowed", "allow"
+)]
+#[case::unknown_path(
+    b"GET /v1/secret HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n".to_vec(),
+    404, "NotFound", "/v1/audio/speech"
+)]
+#[case::deep_json(post("[".repeat(100_000), JSON), 400, "InvalidJson", "line 1")]
+#[tokio::test]
+async fn a_bad_request_is_answered_with_what_to_do_instead(
+    #[case] request: Vec<u8>,
+    #[case] status: u16,
+    #[case] code: &str,
+    #[case] hint: &str,
+) {
+    let server = start(limits()).await;
+    let answer = exchange(server.speech, &request).await;
+    let json = answer.json();
+    let error = &json["error"];
+    assert_eq!((answer.status, error["error_code"].as_str().unwrap()), (status, code), "{json}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains(hint), "{message}");
+    assert!(!json.to_string().contains("secret"), "the caller's text came back: {json}");
+    assert_eq!(error["type"], "invalid_request_error");
+    assert_eq!(error["request_id"], answer.header("x-request-id").unwrap());
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(metric(server.health, &format!("ttsfleet_requests_total{{code=\"{code}\"}}")).await, 1.0);
+}
+
+#[tokio::test]
+async fn the_method_that_is_taken_is_named() {
+    let server = start(limits()).await;
+    let answer = get(server.speech, "/v1/audio/speech").await;
+    assert_eq!(answer.header("allow"), Some("POST"));
+}
+
+#[tokio::test]
+async fn models_and_voices_are_listed() {
+    let server = start(limits()).await;
+    let models = get(server.speech, "/v1/models").await.json();
+    assert_eq!(models["object"], "list");
+    assert_eq!((&models["data"][0]["id"], &models["data"][0]["version"]), (&json!("tones"), &json!("1")));
+    let voices = get(server.speech, "/v1/audio/voices").await.json();
+    assert_eq!(voices["voices"][0], json!({"id": "low", "languages": ["en-US"], "sample_rate": RATE}));
+}
+
+#[tokio::test]
+async fn a_short_wav_has_its_true_length() {
+    let server = start(limits()).await;
+    let answer =
+        say(server.speech, json!({"input": "one two", "response_format": "wav", "model": "tones@1"})).await;
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    assert_eq!(answer.header("content-type"), Some("audio/wav"));
+    assert_eq!(answer.header("x-tts-model"), Some("tones@1"));
+    assert!(answer.header("x-tts-queue-ms").is_some());
+    assert_eq!(answer.header("content-length"), Some((44 + 2 * 2 * RATE).to_string().as_str()));
+    let length = u32::from_le_bytes(answer.body[40..44].try_into().unwrap());
+    assert_eq!(length, 2 * 2 * RATE);
+}
+
+#[tokio::test]
+async fn a_long_wav_is_streamed_with_an_open_length() {
+    let server = start(limits()).await;
+    let text = "word ".repeat(60);
+    let answer = say(server.speech, json!({"input": text, "response_format": "wav"})).await;
+    assert!(answer.whole && answer.header("content-length").is_none(), "{}", answer.head);
+    assert_eq!(answer.body[40..44], [0xff; 4]);
+    assert_eq!(answer.body.len() as u32, 44 + 60 * 2 * RATE);
+}
+
+#[tokio::test]
+async fn speed_and_voice_are_honoured() {
+    let server = start(limits()).await;
+    let order = json!({"input": "one", "response_format": "pcm", "speed": 2.0, "voice": {"id": "high"}});
+    let answer = say(server.speech, order).await;
+    assert_eq!(answer.body.len() as u32, RATE);
+    let samples: Vec<i16> = answer.body.chunks(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect();
+    let crossings = samples.windows(2).filter(|two| two[0] < 0 && two[1] >= 0).count();
+    assert!((435..=445).contains(&crossings), "{crossings} periods in half a second");
+}
+
+#[tokio::test]
+async fn events_carry_the_audio_and_then_the_usage() {
+    let server = start(limits()).await;
+    let order = json!({"input": "one two", "response_format": "pcm", "stream_format": "sse"});
+    let answer = say(server.speech, order).await;
+    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    let events = common::events(&answer);
+    let (last, deltas) = events.split_last().unwrap();
+    assert!(deltas.len() >= 2 && deltas.iter().all(|event| event["type"] == "speech.audio.delta"));
+    assert_eq!(last["type"], "speech.audio.done");
+    assert_eq!(last["usage"], json!({"input_tokens": 7, "output_tokens": 2000, "total_tokens": 2007}));
+}
+
+#[tokio::test]
+async fn ids_are_taken_over_if_sane_and_made_otherwise() {
+    let server = start(limits()).await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let headers = format!("{JSON}x-request-id: mine-1\r\ntraceparent: {trace}\r\n");
+    let answer = exchange(server.speech, &post(r#"{"input": "hi"}"#, &headers)).await;
+    assert_eq!(answer.header("x-request-id"), Some("mine-1"));
+    assert_eq!(answer.header("traceparent"), Some(trace));
+    let headers = format!("{JSON}x-request-id: not mine\r\ntraceparent: 00-nonsense\r\n");
+    let answer = exchange(server.speech, &post(r#"{"input": "hi"}"#, &headers)).await;
+    assert_eq!(answer.header("x-request-id").unwrap().len(), 32);
+    assert_eq!(answer.header("traceparent"), None);
+}

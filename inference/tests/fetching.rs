@@ -1,4 +1,5 @@
 //! Fetching a model from a server that is slow, wrong or hostile.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

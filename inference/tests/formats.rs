@@ -1,4 +1,5 @@
 //! Every format decodes to the tone that went in.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Load, trouble and the end: what the server does when things go wrong.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

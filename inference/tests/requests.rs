@@ -1,4 +1,5 @@
 //! Good requests, bad requests, and what comes back.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

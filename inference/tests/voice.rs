@@ -1,4 +1,5 @@
 //! The voice built in, through the server.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -25,25 +25,25 @@ use ttsfleet_inference::{
 };
 use ttsfleet_models::{AudioSink, Manifest, SpeechError, SpeechModel, Utterance};
 
-pub const RATE: u32 = 24_000;
+pub(crate) const RATE: u32 = 24_000;
 
 /// What the tone model has been doing, for tests to wait on.
 #[derive(Default)]
-pub struct Seen {
-    pub started: AtomicUsize,
-    pub broken_off: AtomicUsize,
+pub(crate) struct Seen {
+    pub(crate) started: AtomicUsize,
+    pub(crate) broken_off: AtomicUsize,
 }
 
 /// Speaks one second of a tone for each word. Some words are commands: `spin`
 /// computes until nobody listens, `panic` panics, `fail` fails, `mute` makes
 /// nothing, `nan` gives numbers that are not audio; `ПРИВЕТ` cannot be read.
-pub struct Tones {
-    pub manifest: Manifest,
-    pub seen: Arc<Seen>,
+pub(crate) struct Tones {
+    pub(crate) manifest: Manifest,
+    pub(crate) seen: Arc<Seen>,
 }
 
 impl Tones {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let manifest = Manifest {
             family: "tones".into(),
             name: "tones".into(),
@@ -105,20 +105,20 @@ fn tone(pitch: f32, seconds: f32) -> Vec<f32> {
 }
 
 /// A running server.
-pub struct Running {
-    pub speech: SocketAddr,
-    pub health: SocketAddr,
-    pub seen: Arc<Seen>,
-    pub stop: Option<oneshot::Sender<()>>,
-    pub ended: JoinHandle<Result<(), std::io::Error>>,
+pub(crate) struct Running {
+    pub(crate) speech: SocketAddr,
+    pub(crate) health: SocketAddr,
+    pub(crate) seen: Arc<Seen>,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) ended: JoinHandle<Result<(), std::io::Error>>,
 }
 
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     let args = Args::parse_from(["test", "--workers", "2", "--max-concurrency", "4"]);
     Limits { drain: Duration::from_secs(5), ..Limits::new(&args) }
 }
 
-pub async fn start(limits: Limits) -> Running {
+pub(crate) async fn start(limits: Limits) -> Running {
     let model = Tones::new();
     let seen = Arc::clone(&model.seen);
     let served = Served { model: Box::new(model), digest: "sha256:0".into() };
@@ -127,7 +127,7 @@ pub async fn start(limits: Limits) -> Running {
     running
 }
 
-pub async fn start_loading(
+pub(crate) async fn start_loading(
     limits: Limits,
     load: impl Future<Output = Result<Served, std::io::Error>> + Send + 'static,
     seen: Arc<Seen>,
@@ -141,7 +141,7 @@ pub async fn start_loading(
 }
 
 /// Waits for a condition, and fails if it does not come.
-pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !condition().await {
         assert!(start.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
@@ -149,26 +149,26 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
     /// Whether the answer came to the end that its headers announce.
-    pub whole: bool,
+    pub(crate) whole: bool,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.head, String::from_utf8_lossy(&self.body)))
     }
 
-    pub fn error_code(&self) -> String {
+    pub(crate) fn error_code(&self) -> String {
         self.json()["error"]["error_code"].as_str().unwrap_or_default().to_owned()
     }
 
@@ -205,24 +205,24 @@ fn unchunk(mut rest: &[u8]) -> (Vec<u8>, bool) {
 }
 
 /// Sends bytes and reads until the server closes.
-pub async fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
+pub(crate) async fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(request).await.unwrap();
     read_answer(&mut socket).await
 }
 
-pub async fn read_answer(socket: &mut TcpStream) -> Answer {
+pub(crate) async fn read_answer(socket: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     // A reset after the answer is an end like any other.
     _ = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut bytes)).await.unwrap();
     Answer::parse(&bytes)
 }
 
-pub async fn get(address: SocketAddr, path: &str) -> Answer {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Answer {
     exchange(address, format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").as_bytes()).await
 }
 
-pub fn post(body: impl AsRef<[u8]>, headers: &str) -> Vec<u8> {
+pub(crate) fn post(body: impl AsRef<[u8]>, headers: &str) -> Vec<u8> {
     let body = body.as_ref();
     let head = format!(
         "POST /v1/audio/speech HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
@@ -231,28 +231,28 @@ pub fn post(body: impl AsRef<[u8]>, headers: &str) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-pub const JSON: &str = "content-type: application/json\r\n";
+pub(crate) const JSON: &str = "content-type: application/json\r\n";
 
-pub async fn say(address: SocketAddr, body: serde_json::Value) -> Answer {
+pub(crate) async fn say(address: SocketAddr, body: serde_json::Value) -> Answer {
     exchange(address, &post(body.to_string(), JSON)).await
 }
 
 /// Sends a request and keeps the socket, reading nothing.
-pub async fn begin(address: SocketAddr, body: serde_json::Value) -> TcpStream {
+pub(crate) async fn begin(address: SocketAddr, body: serde_json::Value) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(&post(body.to_string(), JSON)).await.unwrap();
     socket
 }
 
 /// The value of one line of `/metrics`.
-pub async fn metric(health: SocketAddr, line: &str) -> f64 {
+pub(crate) async fn metric(health: SocketAddr, line: &str) -> f64 {
     let text = String::from_utf8(get(health, "/metrics").await.body).unwrap();
     let found = text.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(' '));
     found.map_or(0.0, |value| value.parse().unwrap())
 }
 
 /// The events of a `text/event-stream`.
-pub fn events(answer: &Answer) -> Vec<serde_json::Value> {
+pub(crate) fn events(answer: &Answer) -> Vec<serde_json::Value> {
     let text = std::str::from_utf8(&answer.body).unwrap();
     let events = text.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").unwrap());
     events.map(|event| serde_json::from_str(event).unwrap()).collect()

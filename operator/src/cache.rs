@@ -14,6 +14,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use ttsfleet_crds::TtsDeployment;
 
+use crate::backoff::Pauses;
 use crate::fleet::build::labels;
 use crate::fleet::ownership;
 
@@ -163,5 +164,10 @@ fn watch<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
-    watcher(api, config).default_backoff().modify(cut_down).reflect(writer).touched_objects().boxed()
+    watcher(api, config)
+        .backoff(Pauses::of_watch())
+        .modify(cut_down)
+        .reflect(writer)
+        .touched_objects()
+        .boxed()
 }

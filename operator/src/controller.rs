@@ -13,6 +13,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Resource, ResourceExt};
 use ttsfleet_crds::TtsDeployment;
 
+use crate::backoff::Pauses;
 use crate::cache::{self, Caches, Writers};
 use crate::fleet::build::{Settings, labels};
 use crate::fleet::reconcile::{Context, Error, Failures, reconcile};
@@ -72,6 +73,7 @@ impl Operator {
         });
         controller
             .with_config(Config::default().concurrency(CONCURRENCY))
+            .trigger_backoff(Pauses::none())
             .graceful_shutdown_on(shutdown)
             .run(measured, on_error, context)
             .for_each(|result| async {

@@ -1,6 +1,7 @@
 //! The ttsfleet operator: keeps the objects of every `TtsDeployment` true.
 
 pub mod args;
+mod backoff;
 mod cache;
 mod controller;
 pub mod fleet;

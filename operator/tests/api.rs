@@ -116,7 +116,7 @@ async fn the_end_state_is_the_same_wherever_the_operator_is_killed() {
             let name = format!("{cut:?}").to_lowercase().replace('(', "-").replace(')', "");
             namespace(&client, &name).await;
             create(&client, &name).await;
-            let killed = cluster.operator(&name, Connection { cut: Some(cut), ..Connection::default() });
+            let killed = cluster.operator(&name, Connection::that_is_cut(cut));
             eventually("the operator is cut off", || {
                 std::future::ready(killed.connection.is_dead().then_some(()))
             })

@@ -23,25 +23,29 @@ use ttsfleet_operator::{Operator, Scope, leader::system_clock, metrics::Metrics}
 /// When the connection is cut: at the given write, before or after the API
 /// server gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub(crate) enum Cut {
     Before(usize),
     After(usize),
 }
 
 /// The operator's connection.
 #[derive(Clone, Default)]
-pub struct Connection {
-    pub cut: Option<Cut>,
+pub(crate) struct Connection {
+    cut: Option<Cut>,
     writes: Arc<AtomicUsize>,
     dead: Arc<AtomicBool>,
 }
 
 impl Connection {
-    pub fn writes(&self) -> usize {
+    pub(crate) fn that_is_cut(cut: Cut) -> Self {
+        Self { cut: Some(cut), ..Self::default() }
+    }
+
+    pub(crate) fn writes(&self) -> usize {
         self.writes.load(Ordering::SeqCst)
     }
 
-    pub fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::SeqCst)
     }
 
@@ -51,7 +55,6 @@ impl Connection {
     }
 }
 
-#[derive(Clone)]
 struct Watched<S> {
     inner: S,
     connection: Connection,
@@ -59,8 +62,9 @@ struct Watched<S> {
 
 impl<S, B> Service<Request<Body>> for Watched<S>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = BoxError> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+    B: Send + 'static,
 {
     type Response = Response<B>;
     type Error = BoxError;
@@ -89,13 +93,13 @@ where
 }
 
 /// An API server with the TtsDeployment kind installed.
-pub struct Cluster {
-    pub plane: ControlPlane,
+pub(crate) struct Cluster {
+    pub(crate) plane: ControlPlane,
     config: Config,
 }
 
 impl Cluster {
-    pub async fn start(options: Options) -> Self {
+    pub(crate) async fn start(options: Options) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let plane = ControlPlane::start(options, &Silent).expect("an API server");
         for file in ttsfleet_crds::generate().expect("definitions") {
@@ -116,12 +120,12 @@ impl Cluster {
         Self { plane, config }
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::try_from(self.config.clone()).expect("a client")
     }
 
     /// Starts an operator for one namespace.
-    pub fn operator(&self, namespace: &str, connection: Connection) -> Running {
+    pub(crate) fn operator(&self, namespace: &str, connection: Connection) -> Running {
         let watched = connection.clone();
         let layer = tower::layer::layer_fn(move |inner| Watched { inner, connection: watched.clone() });
         let builder = ClientBuilder::try_from(self.config.clone()).expect("a client");
@@ -143,15 +147,15 @@ impl Cluster {
 }
 
 /// An operator at work. Dropping it is as good as `kill -9`.
-pub struct Running {
+pub(crate) struct Running {
     task: JoinHandle<()>,
-    pub connection: Connection,
+    pub(crate) connection: Connection,
     metrics: Metrics,
 }
 
 impl Running {
     /// Passes that ended well.
-    pub fn passes(&self) -> usize {
+    pub(crate) fn passes(&self) -> usize {
         let text = self.metrics.text().expect("metrics");
         let line = text
             .lines()
@@ -167,7 +171,10 @@ impl Drop for Running {
 }
 
 /// Waits until `check` gives a value.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut check: impl FnMut() -> F,
+) -> T {
     let search = async {
         loop {
             if let Some(value) = check().await {

@@ -1,0 +1,177 @@
+//! The default voice through the public interface: what a server relies on.
+
+use std::{fs, ops::ControlFlow, path::Path};
+
+use serde_json::Value;
+use ttsfleet_models::{FolderError, ModelFolder, SpeechError, SpeechModel, Utterance, load, sha256_hex};
+
+const RATE: usize = 24_000;
+
+fn embedded() -> ModelFolder {
+    ModelFolder::embedded(ttsfleet_voice::FILES).unwrap()
+}
+
+fn voice() -> Box<dyn SpeechModel> {
+    load(&embedded()).unwrap()
+}
+
+fn utterance(text: &str) -> Utterance<'_> {
+    Utterance { text, voice: "heart", speed: 1.0 }
+}
+
+/// Everything the sink is given, call by call.
+fn pieces(model: &dyn SpeechModel, utterance: &Utterance<'_>) -> Vec<Vec<f32>> {
+    let mut pieces = Vec::new();
+    let mut sink = |samples: &[f32]| {
+        pieces.push(samples.to_vec());
+        ControlFlow::Continue(())
+    };
+    model.speak(utterance, &mut sink).unwrap();
+    pieces
+}
+
+fn refusal(model: &dyn SpeechModel, utterance: &Utterance<'_>) -> SpeechError {
+    let spoken = model.speak(utterance, &mut |_| panic!("spoke although it cannot"));
+    assert_eq!(spoken.unwrap_err().to_string(), model.check(utterance).unwrap_err().to_string());
+    model.check(utterance).unwrap_err()
+}
+
+/// Writes the voice to disk, changes one file and mends the manifest, as
+/// someone who controls the source of a model could.
+fn forged(dir: &Path, name: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> ModelFolder {
+    ttsfleet_voice::write_to(dir).unwrap();
+    let bytes = change(fs::read(dir.join(name)).unwrap());
+    let mut manifest: Value = serde_json::from_slice(&fs::read(dir.join("model.json")).unwrap()).unwrap();
+    for entry in manifest["files"].as_array_mut().unwrap() {
+        if entry["path"] == name {
+            entry["size"] = bytes.len().into();
+            entry["sha256"] = sha256_hex(&bytes).into();
+        }
+    }
+    fs::write(dir.join(name), bytes).unwrap();
+    fs::write(dir.join("model.json"), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    ModelFolder::open(dir).unwrap()
+}
+
+#[test]
+fn the_embedded_voice_says_what_it_is() {
+    let model = voice();
+    let manifest = model.manifest();
+    assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("hibari", "0.2.1"));
+    assert_eq!((manifest.sample_rate, manifest.licence.as_str()), (24_000, "Apache-2.0"));
+    assert_eq!(
+        (&manifest.voices[..], &manifest.languages[..]),
+        (&["heart".to_owned()][..], &["en-US".to_owned()][..])
+    );
+}
+
+#[test]
+fn the_voice_on_disk_has_the_digest_of_the_embedded_one() {
+    let dir = tempfile::tempdir().unwrap();
+    ttsfleet_voice::write_to(dir.path()).unwrap();
+    assert_eq!(ModelFolder::open(dir.path()).unwrap().digest(), embedded().digest());
+}
+
+#[test]
+fn a_sentence_is_audible_unclipped_and_starts_and_ends_softly() {
+    let sound = pieces(&*voice(), &utterance("The harbour froze in the first week of March.")).concat();
+    let seconds = sound.len() as f32 / RATE as f32;
+    assert!((2.0..5.0).contains(&seconds), "{seconds} s");
+    let peak = sound.iter().fold(0.0, |peak: f32, sample| peak.max(sample.abs()));
+    assert!((0.1..1.0).contains(&peak), "peak {peak}");
+    let power = sound.iter().map(|sample| sample * sample).sum::<f32>() / sound.len() as f32;
+    assert!(power.sqrt() > 0.02, "rms {}", power.sqrt());
+    assert_eq!((sound.first(), sound.last()), (Some(&0.0), Some(&0.0)));
+}
+
+#[test]
+fn the_same_text_gives_the_same_samples_on_every_thread() {
+    let model = voice();
+    let once = pieces(&*model, &utterance("Hello there."));
+    std::thread::scope(|scope| {
+        let others = [(); 3].map(|()| scope.spawn(|| pieces(&*model, &utterance("Hello there."))));
+        for other in others {
+            assert!(other.join().unwrap() == once, "another thread made other samples");
+        }
+    });
+}
+
+#[test]
+fn speed_changes_the_length() {
+    let model = voice();
+    let length = |speed| {
+        pieces(&*model, &Utterance { speed, ..utterance("Please hold the line.") }).concat().len() as f32
+    };
+    let normal = length(1.0);
+    assert!((0.4..0.75).contains(&(length(2.0) / normal)));
+    assert!((1.6..2.4).contains(&(length(0.5) / normal)));
+}
+
+#[test]
+fn sentences_arrive_one_by_one_with_a_pause_between() {
+    let pieces = pieces(&*voice(), &utterance("First comes one. Then comes two. Last comes three."));
+    assert_eq!(pieces.len(), 5, "three sentences and two pauses");
+    for pause in [&pieces[1], &pieces[3]] {
+        assert!(pause.iter().all(|sample| *sample == 0.0));
+        assert!((RATE / 20..RATE / 4).contains(&pause.len()));
+    }
+}
+
+#[test]
+fn a_long_sentence_arrives_in_pieces() {
+    let long = "It was some time, after the lights had gone out and the last of the guests had found their coats, \
+                before anyone thought of looking in the cellar for the old lamp that nobody had lit since the flood.";
+    let pieces = pieces(&*voice(), &utterance(long));
+    assert!(pieces.len() >= 2, "{} pieces", pieces.len());
+    let joint = pieces[0].len();
+    let sound = pieces.concat();
+    let steps = |range: std::ops::Range<usize>| {
+        sound[range].windows(2).fold(0.0, |max: f32, pair| max.max((pair[1] - pair[0]).abs()))
+    };
+    assert!(steps(joint - 2..joint + 2) <= steps(0..sound.len() / 2), "a click where two pieces meet");
+}
+
+#[test]
+fn breaking_off_stops_the_speech() {
+    let mut calls = 0;
+    let text = utterance("One. Two. Three. Four. Five.");
+    let spoken = voice().speak(&text, &mut |_| {
+        calls += 1;
+        if calls == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(spoken.is_ok());
+    assert_eq!(calls, 2);
+}
+
+#[test]
+fn what_cannot_be_spoken_is_refused_before_any_sound() {
+    let model = voice();
+    let unknown = refusal(&*model, &Utterance { voice: "nobody", ..utterance("Hello.") });
+    assert_eq!(unknown.to_string(), "unknown voice \"nobody\"; this model speaks with: heart");
+    assert!(matches!(refusal(&*model, &utterance(" \n ")), SpeechError::NothingToSpeak));
+    assert!(matches!(refusal(&*model, &utterance("你好")), SpeechError::UnsupportedScript { .. }));
+}
+
+#[test]
+fn a_model_of_another_family_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    ttsfleet_voice::write_to(dir.path()).unwrap();
+    let path = dir.path().join("model.json");
+    let manifest =
+        fs::read_to_string(&path).unwrap().replace("\"family\": \"hibari\"", "\"family\": \"parrot\"");
+    fs::write(&path, manifest).unwrap();
+    let error = load(&ModelFolder::open(dir.path()).unwrap()).err().unwrap();
+    assert!(matches!(error, FolderError::UnknownFamily(family) if family == "parrot"));
+}
+
+#[test]
+fn weights_of_the_wrong_shape_or_cut_short_are_refused_at_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = |folder: &ModelFolder| load(folder).err().unwrap().to_string();
+    let cut = forged(dir.path(), "hibari.safetensors", |bytes| bytes[..bytes.len() / 2].to_vec());
+    assert!(error(&cut).starts_with("unusable weights: "), "{}", error(&cut));
+    // The networks exchanged: every tensor is sound, none is the right one.
+    let oov = fs::read(dir.path().join("oov.safetensors")).unwrap();
+    let other = forged(dir.path(), "hibari.safetensors", |_| oov.clone());
+    assert!(error(&other).ends_with("is missing"), "{}", error(&other));
+}

@@ -124,7 +124,7 @@ fn a_pod_that_exceeds_its_memory_is_killed_and_the_status_says_so() {
     space.fleet("tight", "{replicas: 1, pools: [{name: main, resources: {memory: 64Mi, cpu: 500m}}]}");
     eventually("the fleet's status names the out-of-memory kill", Duration::from_secs(120), || {
         let degraded = space.condition("tight", "Degraded");
-        degraded["status"] == "True" && degraded["reason"] == "OOMKilled"
+        degraded["status"] == "True" && degraded["reason"] == "OutOfMemory"
     });
     let message = space.condition("tight", "Degraded")["message"].as_str().unwrap().to_owned();
     assert!(message.contains("64Mi") && message.contains("memory"), "{message}");

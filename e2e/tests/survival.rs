@@ -5,76 +5,106 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Namespace, cluster, eventually, processes_in_pods};
+use support::{Namespace, cluster, eventually};
+use ttsfleet_e2e::control_plane::{ControlPlane, Options};
+use ttsfleet_e2e::product::operator_binary;
+use ttsfleet_e2e::progress::Console;
 
-const SPEC: &str = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}";
-const CHILDREN: &str = "deployments,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies";
+const FLEET: &str = "{apiVersion: ttsfleet.dev/v1alpha1, kind: TtsDeployment, metadata: {name: phoenix, namespace: default}, spec: {}}";
+const CHILDREN: &str =
+    "deployments,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies,replicasets,pods";
 
-/// Specs of a fleet's children by kind and name, without what the API server
-/// and other controllers fill in differently each time.
-fn children(space: &Namespace) -> BTreeMap<String, Value> {
-    let list = space.get(&[CHILDREN, "-l", "app.kubernetes.io/managed-by=ttsfleet-operator"]);
-    let named = list["items"].as_array().unwrap().iter().map(|object| {
+/// The operator as a process of this machine, which can be killed as often as
+/// one likes: the kubelet would make it wait longer each time.
+struct Operator(Child);
+
+impl Operator {
+    fn start(binary: &Path, server: &ControlPlane) -> Self {
+        let mut command = Command::new(binary);
+        command.args(["--inference-image", "ttsfleet.dev/inference:none", "--no-leader-election"]);
+        command.args(["--listen", "127.0.0.1:0"]).env("KUBECONFIG", server.kubeconfig());
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        // SIGKILL; it may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What fleets are made of, by kind and name, without what differs each time.
+fn children(server: &ControlPlane) -> BTreeMap<String, Value> {
+    let line = ["get", CHILDREN, "-l", "app.kubernetes.io/managed-by=ttsfleet-operator", "-o", "json"];
+    let list: Value = serde_json::from_str(&server.kubectl(&line).unwrap()).unwrap();
+    let mut named = BTreeMap::new();
+    for object in list["items"].as_array().unwrap() {
+        let kind = object["kind"].as_str().unwrap();
         let mut content = object.clone();
         for path in ["/metadata", "/status", "/spec/clusterIP", "/spec/clusterIPs"] {
             if let Some(value) = content.pointer_mut(path) {
                 *value = Value::Null;
             }
         }
-        (format!("{} {}", object["kind"], object["metadata"]["name"]), content)
-    });
-    named.collect()
-}
-
-fn settled(space: &Namespace, expected: usize) -> BTreeMap<String, Value> {
-    space.wait_ready("phoenix");
-    eventually("all children exist", Duration::from_secs(60), || children(space).len() == expected);
-    children(space)
+        // Pods have random names: they are counted.
+        let name =
+            if kind == "Pod" { named.len().to_string() } else { object["metadata"]["name"].to_string() };
+        let content = if kind == "Pod" { Value::Null } else { content };
+        named.insert(format!("{kind} {name}"), content);
+    }
+    named
 }
 
 #[test]
-fn an_operator_killed_while_it_creates_a_fleet_ends_in_the_same_state() {
-    let space = Namespace::fresh("killed");
-    space.fleet("phoenix", SPEC);
-    space.wait_ready("phoenix");
-    let clean = children(&space);
-    assert!(clean.len() >= 6, "{:?}", clean.keys());
+fn an_operator_killed_at_ten_moments_while_it_creates_a_fleet_ends_in_the_same_state() {
+    let binary = operator_binary(&Console::default()).unwrap();
+    let server = ControlPlane::start(Options { controllers: true }, &Console::default()).unwrap();
+    let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/generated");
+    server.kubectl(&["apply", "--server-side", "-f", crds]).unwrap();
+    server.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]).unwrap();
+    let two_pods = |children: &BTreeMap<String, Value>| {
+        children.keys().filter(|name| name.starts_with("Pod ")).count() == 2 && children.len() == 9
+    };
 
+    let mut operator = Operator::start(&binary, &server);
+    server.apply(FLEET).unwrap();
+    eventually("the fleet is complete", Duration::from_secs(30), || two_pods(&children(&server)));
+    let clean = children(&server);
+
+    let mut already_there = Vec::new();
     for round in 0..10_u64 {
-        space.kubectl(&["delete", "ttsd", "phoenix", "--timeout=60s"]).unwrap();
-        eventually("the last fleet is gone", Duration::from_secs(60), || children(&space).is_empty());
-        space.fleet("phoenix", SPEC);
-        // A different moment each round: before the first write, between two, after the last.
-        std::thread::sleep(Duration::from_millis(round * 25));
-        let victims = processes_in_pods("ttsfleet-operator");
-        assert!(!victims.is_empty());
-        for pid in victims {
-            kill(pid);
-        }
-        assert_eq!(settled(&space, clean.len()), clean, "round {round}");
-        let pods = space.get(&["pods", "--field-selector=status.phase=Running"]);
-        assert_eq!(pods["items"].as_array().unwrap().len(), 1, "nothing is doubled");
+        server.kubectl(&["delete", "ttsd", "phoenix", "--timeout=30s"]).unwrap();
+        eventually("the last fleet is gone", Duration::from_secs(30), || children(&server).is_empty());
+        server.apply(FLEET).unwrap();
+        // Before the first write, between two, after the last.
+        std::thread::sleep(Duration::from_millis(round * 8));
+        drop(operator);
+        already_there.push(children(&server).len());
+        operator = Operator::start(&binary, &server);
+        eventually("the fleet is complete", Duration::from_secs(30), || two_pods(&children(&server)));
+        assert_eq!(children(&server), clean, "round {round}");
     }
+    println!("objects there when the operator was killed: {already_there:?}");
 }
 
 #[test]
 fn an_api_server_that_restarts_is_survived_without_help() {
     let space = Namespace::fresh("restarted");
-    space.fleet("phoenix", SPEC);
+    let spec = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}";
+    space.fleet("phoenix", spec);
     space.wait_ready("phoenix");
     cluster().restart_api_server().unwrap();
     space.kubectl(&["delete", "service", "phoenix"]).unwrap();
-    eventually("the operator puts drift right again", Duration::from_secs(90), || {
+    eventually("the operator puts drift right again", Duration::from_secs(60), || {
         !space.get(&["service", "phoenix"]).is_null()
     });
-    space.fleet("second", SPEC);
+    space.fleet("second", spec);
     space.wait_ready("second");
-}
-
-fn kill(pid: i32) {
-    // It may have ended by itself.
-    let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
 }

@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -100,21 +99,4 @@ pub(crate) fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -
         std::thread::sleep(Duration::from_millis(100));
     }
     start.elapsed()
-}
-
-/// Process ids of a program inside pods of the test cluster.
-pub(crate) fn processes_in_pods(program: &str) -> Vec<i32> {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    numbers
-        .filter(|pid| {
-            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-            let first = command.split(|byte| *byte == 0).next().unwrap_or_default();
-            Path::new(&*String::from_utf8_lossy(first)).ends_with(program)
-                && group.contains("ttsfleet")
-                && group.contains("test")
-                && group.contains("pod")
-        })
-        .collect()
 }

@@ -173,6 +173,7 @@ fn addresses_and_ranges() -> Vec<(String, Reading)> {
             r"(?<![\w.\-])(\d+\.\d+|\d+(?=\s?[-–]\s?\d+\.\d))\s?[-–]\s?(\d+(?:\.\d+)?)(?![\w.%\-])",
             read::range,
         ),
+        rule(r"(?<![\w)])-(?=[$£€]\d)", read::minus),
         rule(r"([$£€]\d[\d,.]*)[-–](?=[$£€]\d)()", read::range),
         rule(r"(?<!\w)‘([^‘]+?)'(?!\w)", read::quoted),
         rule(r"(?<=[^\s\d]) --? (?=\S)|(?<=\w) ?--(?=\w)", read::pause),

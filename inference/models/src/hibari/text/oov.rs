@@ -69,7 +69,7 @@ impl Guesser {
         }
         let head = tensors.linear("m.head.")?;
         let classes = symbols.phonemes.len() + 1;
-        if head.bias.dim(0)? != classes * symbols.slots {
+        if Some(head.bias.dim(0)?) != classes.checked_mul(symbols.slots) {
             candle_core::bail!("the output does not fit the phonemes of {TABLE}");
         }
         Ok(Self {

@@ -22,6 +22,8 @@ const PIECE: &str = concat!(
 );
 /// Letters, a number or signs in a word that the lexicon cannot read.
 const FALLBACK_PIECE: &str = r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+(?:[,.]\d+)*|[^\w\s]+";
+/// No entry of the lexicon has more pieces; bounds the time for endless words.
+const MAX_TOGETHER: usize = 24;
 const SILENT: &str = "',-._‘’/";
 const PAUSES: &str = ";:,.!?—…";
 const PUNCTUATION: &str = ";:,.!?—…\"“”";
@@ -129,6 +131,7 @@ impl Pronouncer {
     fn compound(&self, pieces: &mut [Token], mut context: Context) -> Result<Context, SpeechError> {
         let (mut left, mut right) = (0, pieces.len());
         while left < right {
+            left = left.max(right.saturating_sub(MAX_TOGETHER));
             let stretch = &pieces[left..right];
             let whole = stretch.iter().all(Token::is_open).then(|| merge(stretch));
             let known = whole.and_then(|whole| Some((self.lexicon.pronounce(&whole, context)?, whole)));
@@ -198,7 +201,7 @@ fn decide(pieces: &mut [Token], currency: &mut Option<char>, number_next: bool) 
             piece.phonemes = Some(String::new());
         } else if tag == ":" && dash {
             piece.phonemes = Some("—".to_owned());
-        } else if PUNCTUATION_TAGS.contains(&tag) && !piece.text.chars().all(|c| c.is_ascii_alphabetic()) {
+        } else if is_punctuation(tag, &piece.text) {
             piece.phonemes = Some(punctuation(tag, &piece.text));
         } else if currency.is_some() {
             if tag != "CD" {
@@ -213,6 +216,13 @@ fn decide(pieces: &mut [Token], currency: &mut Option<char>, number_next: bool) 
             }
         }
     }
+}
+
+/// Punctuation by its tag. The tagger takes some numbers ("-18", ".5") for
+/// punctuation too; those are not to be lost.
+fn is_punctuation(tag: &str, text: &str) -> bool {
+    let spoken = |c: char| c.is_numeric() || (c.is_alphabetic() && tag != "$");
+    PUNCTUATION_TAGS.contains(&tag) && !text.contains(spoken)
 }
 
 fn punctuation(tag: &str, text: &str) -> String {

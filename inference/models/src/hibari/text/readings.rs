@@ -275,6 +275,10 @@ pub(super) fn plus(_: &Words, _: &Captures<'_, str>) -> Option<String> {
     Some("plus ".to_owned())
 }
 
+pub(super) fn minus(_: &Words, _: &Captures<'_, str>) -> Option<String> {
+    Some("minus ".to_owned())
+}
+
 pub(super) fn symbol(words: &Words, found: &Captures<'_, str>) -> Option<String> {
     let name = words.symbol(group(found, 0).trim())?;
     Some(if name.is_empty() { " ".to_owned() } else { format!(" {name} ") })

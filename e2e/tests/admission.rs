@@ -87,7 +87,11 @@ fn rules() -> Vec<Rule> {
             gpu(json!({"mode": "Mps", "memoryLimit": "6Gi", "activeThreadPercent": 100})),
             gpu(json!({"mode": "Exclusive", "activeThreadPercent": 50})),
         ),
-        rule("gpu.mode: Mps needs", gpu(json!({"mode": "Mps", "memoryLimit": "1Gi"})), gpu(json!({"mode": "Mps"}))),
+        rule(
+            "gpu.mode: Mps needs",
+            gpu(json!({"mode": "Mps", "memoryLimit": "1Gi"})),
+            gpu(json!({"mode": "Mps"})),
+        ),
         rule(
             "gpu.memoryLimit must be",
             gpu(json!({"mode": "Mps", "memoryLimit": "64Mi"})),
@@ -192,8 +196,10 @@ fn the_shortest_fleet_gets_every_default() {
         })
     );
     plane.kubectl(&["scale", "ttsd", "narrator", "--replicas=4"]).expect("it can be scaled");
-    let replicas = plane.kubectl(&["get", "ttsd", "narrator", "-o", "jsonpath={.spec.replicas}"]).expect("a number");
+    let replicas =
+        plane.kubectl(&["get", "ttsd", "narrator", "-o", "jsonpath={.spec.replicas}"]).expect("a number");
     assert_eq!(replicas, "4");
-    let explained = plane.kubectl(&["explain", "ttsd.spec.pools.resources.gpu.memoryLimit"]).expect("an explanation");
+    let explained =
+        plane.kubectl(&["explain", "ttsd.spec.pools.resources.gpu.memoryLimit"]).expect("an explanation");
     assert!(explained.contains("GPU memory that one pod may use"), "{explained}");
 }

@@ -129,7 +129,7 @@ Every server of ttsfleet answers an error with one of these codes, as JSON:
 Codes are stable; messages are for people and may change. An answer that fails
 after its first byte ends in an `error` event (`stream_format: sse`) or in a
 connection cut short of its end, never as if it were complete. This file is made
-from `wire/src/error.rs`: `TTSFLEET_UPDATE=1 cargo test -p ttsfleet-wire` writes it.
+from `wire/src/error.rs`: `cargo xtask generate` writes it.
 
 ";
 

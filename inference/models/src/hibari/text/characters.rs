@@ -223,6 +223,6 @@ mod tests {
 
     #[test]
     fn accents_fall_off_for_spelling() {
-        assert_eq!(without_accents("Łódź ßæ"), "Lodzssae");
+        assert_eq!(without_accents("Łódź ßæ"), "lodzssae");
     }
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::tables::{PackedMap, read_json};
+use super::tables::{PackedMap, Packer, Text, for_each_entry, position, read, unusable};
 use crate::{FolderError, ModelFolder};
 
 /// How a dictionary file gives a word.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Raw {
-    One(String),
+enum Raw<'j> {
+    #[serde(borrow)]
+    One(Text<'j>),
     ByTag(BTreeMap<String, Option<String>>),
 }
 
@@ -58,26 +59,26 @@ pub(super) struct Dictionary {
 
 impl Dictionary {
     pub(super) fn load(folder: &ModelFolder, file: &str) -> Result<Self, FolderError> {
-        let raw: BTreeMap<String, Raw> = read_json(folder, file)?;
-        let (mut phonemes, mut homographs) = (String::new(), Vec::new());
-        let mut slots = BTreeMap::new();
-        let small = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
-        for (word, entry) in raw {
+        let (mut phonemes, mut homographs, mut slots) = (String::new(), Vec::new(), Packer::default());
+        let json = read(folder, file)?;
+        let mut parser = serde_json::Deserializer::from_slice(&json);
+        let walked = for_each_entry(&mut parser, |word, entry: Raw<'_>| {
             let slot = match entry {
-                Raw::One(text) => {
-                    let start = small(phonemes.len());
+                Raw::One(Text(text)) => {
+                    let start = position(phonemes.len());
                     phonemes.push_str(&text);
-                    Slot::Phonemes { start, len: small(text.len()) }
+                    Slot::Phonemes { start, len: position(text.len()) }
                 }
                 Raw::ByTag(tags) => {
                     homographs.push(Homograph(tags));
-                    Slot::Homograph(small(homographs.len() - 1))
+                    Slot::Homograph(position(homographs.len() - 1))
                 }
             };
-            slots.insert(word, slot);
-        }
+            slots.push(word, slot);
+        });
+        walked.and_then(|()| parser.end()).map_err(|error| unusable(file, error))?;
         phonemes.shrink_to_fit();
-        Ok(Self { slots: PackedMap::new(slots), phonemes, homographs })
+        Ok(Self { slots: slots.finish(), phonemes, homographs })
     }
 
     pub(super) fn get(&self, word: &str) -> Option<Entry<'_>> {

@@ -196,12 +196,13 @@ fn decide(pieces: &mut [Token], currency: &mut Option<char>, number_next: bool) 
     for (index, piece) in pieces.iter_mut().enumerate() {
         let tag = piece.tag.as_str();
         let dash = matches!(piece.text.as_str(), "-" | "–");
-        if let Some(sign) = numerals::is_currency(&piece.text).filter(|_| tag == "$") {
+        if let Some(sign) = numerals::is_currency(&piece.text) {
             *currency = Some(sign);
             piece.phonemes = Some(String::new());
         } else if tag == ":" && dash {
             piece.phonemes = Some("—".to_owned());
         } else if is_punctuation(tag, &piece.text) {
+            *currency = None;
             piece.phonemes = Some(punctuation(tag, &piece.text));
         } else if currency.is_some() {
             if tag != "CD" {

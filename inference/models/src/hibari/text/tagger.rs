@@ -1,11 +1,12 @@
 //! Parts of speech by an averaged perceptron: words with one usual tag come
 //! from a dictionary, all others from weighted features of the neighbourhood.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::Error};
+use serde_json::value::RawValue;
 
-use super::tables::{PackedMap, read_json, unusable};
+use super::tables::{PackedMap, Packer, Text, for_each_entry, position, read, unusable};
 use crate::{FolderError, ModelFolder};
 
 const FILE: &str = "tagger.json.gz";
@@ -13,11 +14,13 @@ const BEFORE: [&str; 2] = ["-START2-", "-START-"];
 const AFTER: [&str; 2] = ["-END-", "-END2-"];
 
 #[derive(Deserialize)]
-struct Model {
+struct Model<'j> {
     tags: Vec<String>,
-    tagdict: BTreeMap<String, String>,
-    vocab: Option<HashSet<String>>,
-    weights: BTreeMap<String, BTreeMap<String, f64>>,
+    #[serde(borrow)]
+    tagdict: &'j RawValue,
+    vocab: Option<Vec<Text<'j>>>,
+    #[serde(borrow)]
+    weights: &'j RawValue,
 }
 
 /// Tags the tokens of a sentence.
@@ -34,34 +37,35 @@ pub(super) struct Tagger {
 
 impl Tagger {
     pub(super) fn load(folder: &ModelFolder) -> Result<Self, FolderError> {
-        let mut model: Model = read_json(folder, FILE)?;
+        let json = read(folder, FILE)?;
+        Self::parse(&json).map_err(|error| unusable(FILE, error))
+    }
+
+    fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let Model { mut tags, tagdict, vocab, weights: by_feature } = serde_json::from_slice(json)?;
         // The last of several equally likely tags wins, by name.
-        model.tags.sort_unstable();
-        let tags = model.tags;
-        let index = |tag: &str| {
+        tags.sort_unstable();
+        let mut unknown = false;
+        let mut number = |tag: &str| {
             let found = tags.binary_search_by(|known| known.as_str().cmp(tag)).ok();
-            found.and_then(|at| u8::try_from(at).ok()).ok_or_else(|| unusable(FILE, "names an unknown tag"))
+            let number = found.and_then(|at| u8::try_from(at).ok());
+            unknown |= number.is_none();
+            number.unwrap_or_default()
         };
-        let usual: Result<_, _> =
-            model.tagdict.into_iter().map(|(word, tag)| index(&tag).map(|tag| (word, tag))).collect();
-        let (mut weights, mut features) = (Vec::new(), BTreeMap::new());
-        let position = |length: usize| u32::try_from(length).map_err(|_| unusable(FILE, "too many weights"));
-        for (feature, by_tag) in model.weights {
-            let start = position(weights.len())?;
-            for (tag, weight) in by_tag {
-                weights.push((index(&tag)?, weight));
-            }
-            features.insert(feature, (start, position(weights.len())?));
+        let mut usual = Packer::default();
+        for_each_entry(tagdict, |word, Text(tag): Text<'_>| usual.push(word, number(&tag)))?;
+        let (mut weights, mut features) = (Vec::new(), Packer::default());
+        for_each_entry(by_feature, |feature, by_tag: BTreeMap<Text<'_>, f64>| {
+            let start = position(weights.len());
+            weights.extend(by_tag.into_iter().map(|(Text(tag), weight)| (number(&tag), weight)));
+            features.push(feature, (start, position(weights.len())));
+        })?;
+        if unknown {
+            return Err(Error::custom("names a tag that is not in its list"));
         }
-        let frequent =
-            model.vocab.map(|words| PackedMap::new(words.into_iter().map(|word| (word, ())).collect()));
-        Ok(Self {
-            usual: PackedMap::new(usual?),
-            frequent,
-            features: PackedMap::new(features),
-            weights,
-            tags,
-        })
+        weights.shrink_to_fit();
+        let frequent = vocab.map(|words| words.into_iter().map(|Text(word)| (word, ())).collect());
+        Ok(Self { usual: usual.finish(), frequent, features: features.finish(), weights, tags })
     }
 
     /// One tag for each token.
@@ -198,9 +202,9 @@ mod tests {
     fn past_tags_at_the_start_are_the_marks() {
         let tagger = Tagger {
             tags: vec!["A".into(), "B".into()],
-            usual: PackedMap::new(BTreeMap::new()),
+            usual: PackedMap::from_iter([("", 0); 0]),
             frequent: None,
-            features: PackedMap::new([("t-12=-START-,-START2-".to_owned(), (0, 1))].into()),
+            features: [("t-12=-START-,-START2-", (0, 1))].into_iter().collect(),
             weights: vec![(1, 1.0)],
         };
         assert_eq!(tagger.tags(&["x", "y"]), ["B", "NN"]);

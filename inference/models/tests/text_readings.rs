@@ -221,7 +221,7 @@ fn long_input_takes_time_in_proportion() {
         let _ = FRONTEND.sentences(&unit.repeat(10_000 / unit.len()));
         let elapsed = started.elapsed();
         eprintln!("{unit:?} {elapsed:?}");
-        assert!(elapsed.as_secs() < 60, "{unit:?} took {elapsed:?}");
+        assert!(elapsed.as_secs() < 30, "{unit:?} took {elapsed:?}");
     }
 }
 

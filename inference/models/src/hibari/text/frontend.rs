@@ -8,7 +8,6 @@ use super::{
 use crate::{FolderError, ModelFolder, SpeechError};
 
 /// Turns text into phonemes of the voice's alphabet. Shared by all threads.
-#[derive(Debug)]
 pub struct Frontend {
     normalizer: Normalizer,
     pronouncer: Pronouncer,

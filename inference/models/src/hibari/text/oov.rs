@@ -3,20 +3,25 @@
 
 use std::collections::HashMap;
 
-use candle_core::{D, Device, Result, Tensor};
+use candle_core::{Device, Tensor};
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 
 use super::tables::{read_json, unusable};
-use crate::{FolderError, ModelFolder};
+use crate::{
+    FolderError, ModelFolder,
+    hibari::{
+        ops::{Activation, Attention, LayerNorm, Linear},
+        weights::Weights,
+    },
+};
 
 const TABLE: &str = "oov.json";
 const WEIGHTS: &str = "oov.safetensors";
+const CHANNELS: usize = 128;
+const HIDDEN: usize = 384;
 const LAYERS: usize = 4;
 const HEADS: usize = 4;
-const EPSILON: f64 = 1e-5;
-/// The longest words the network takes are far below this.
-const MAX_LETTERS: usize = 1000;
 
 #[derive(Deserialize)]
 struct Symbols {
@@ -30,72 +35,57 @@ struct Symbols {
 }
 
 /// The network for words outside the vocabulary.
-#[derive(Debug)]
 pub(super) struct Guesser {
-    letters: HashMap<char, u32>,
+    letters: HashMap<char, usize>,
     phonemes: Vec<String>,
     max_letters: usize,
-    classes: usize,
-    embedding: Tensor,
-    positions: Tensor,
+    embedding: Vec<f32>,
+    positions: Vec<f32>,
     layers: Vec<Layer>,
-    norm: Norm,
+    norm: LayerNorm,
     head: Linear,
 }
 
 impl Guesser {
-    pub(super) fn load(folder: &ModelFolder) -> std::result::Result<Self, FolderError> {
+    pub(super) fn load(folder: &ModelFolder) -> Result<Self, FolderError> {
         let symbols: Symbols = read_json(folder, TABLE)?;
-        if symbols.maxlen == 0 || symbols.maxlen > MAX_LETTERS {
-            return Err(unusable(TABLE, "maxlen is out of range"));
-        }
-        let bytes = folder.bytes(WEIGHTS)?;
-        let guesser = Self::assemble(symbols, bytes).map_err(|error| unusable(WEIGHTS, error))?;
-        // Weights of other shapes than these show themselves here, not later.
-        let longest = vec![1; guesser.max_letters];
-        guesser.classify(&longest).map_err(|error| unusable(WEIGHTS, error))?;
-        Ok(guesser)
+        let classes = (symbols.phonemes.len() + 1).checked_mul(symbols.slots);
+        let classes = classes.filter(|classes| *classes > 0 && symbols.maxlen > 0);
+        let classes = classes.ok_or_else(|| unusable(TABLE, "slots or maxlen is out of range"))?;
+        Self::assemble(symbols, classes, folder.bytes(WEIGHTS)?).map_err(|error| match error {
+            FolderError::Weights(why) => unusable(WEIGHTS, why),
+            other => other,
+        })
     }
 
-    fn assemble(symbols: Symbols, bytes: &[u8]) -> Result<Self> {
-        let tensors = Weights(candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?);
-        let single = |(index, letter): (usize, &String)| {
-            Some((letter.chars().next()?, u32::try_from(index + 1).ok()?))
-        };
-        let embedding = tensors.get("m.emb.weight")?;
-        let known = embedding.dim(0)?;
-        if known <= symbols.letters.len() {
-            candle_core::bail!("{known} letters, but {TABLE} lists {}", symbols.letters.len());
-        }
-        let head = tensors.linear("m.head.")?;
-        let classes = symbols.phonemes.len() + 1;
-        if Some(head.bias.dim(0)?) != classes.checked_mul(symbols.slots) {
-            candle_core::bail!("the output does not fit the phonemes of {TABLE}");
-        }
+    fn assemble(symbols: Symbols, classes: usize, bytes: &[u8]) -> Result<Self, FolderError> {
+        let weights = Weights::read(bytes)?;
+        let row = |(index, letter): (usize, &String)| Some((letter.chars().next()?, index + 1));
         Ok(Self {
-            letters: symbols.letters.iter().enumerate().filter_map(single).collect(),
+            letters: symbols.letters.iter().enumerate().filter_map(row).collect(),
+            embedding: weights.values("m.emb.weight", &[symbols.letters.len() + 1, CHANNELS])?,
+            positions: weights.values("m.pos", &[symbols.maxlen, CHANNELS])?,
+            layers: (0..LAYERS).map(|index| Layer::load(&weights, index)).collect::<Result<_, _>>()?,
+            norm: LayerNorm::load(&weights, "m.norm.", CHANNELS)?,
+            head: Linear::load(&weights, "m.head.", [CHANNELS, classes], Activation::None)?,
             phonemes: symbols.phonemes,
             max_letters: symbols.maxlen,
-            classes,
-            embedding,
-            positions: tensors.get("m.pos")?,
-            layers: (0..LAYERS).map(|index| Layer::new(&tensors, index)).collect::<Result<_>>()?,
-            norm: tensors.norm("m.norm.")?,
-            head,
         })
     }
 
     /// Phonemes of a word; empty when none of its letters is known. Words
     /// longer than the network takes are guessed part by part.
-    pub(super) fn guess(&self, word: &str) -> Result<String> {
-        let ids: Vec<u32> = word.chars().flat_map(|letter| self.ids(letter)).collect();
-        let parts = ids.len().div_ceil(self.max_letters);
+    pub(super) fn guess(&self, word: &str) -> candle_core::Result<String> {
+        let rows: Vec<usize> = word.chars().flat_map(|letter| self.rows(letter)).collect();
+        let parts = rows.len().div_ceil(self.max_letters).max(1);
         let mut phonemes = String::new();
-        for part in ids.chunks(ids.len().div_ceil(parts.max(1)).max(1)) {
-            let mut previous = 0;
+        for part in rows.chunks(rows.len().div_ceil(parts).max(1)) {
+            let mut previous = None;
             for class in self.classify(part)? {
-                if class != previous && class > 0 {
-                    phonemes.push_str(self.phonemes.get(class as usize - 1).map_or("", String::as_str));
+                if class != previous {
+                    phonemes.push_str(
+                        class.and_then(|class| self.phonemes.get(class)).map_or("", String::as_str),
+                    );
                 }
                 previous = class;
             }
@@ -103,119 +93,76 @@ impl Guesser {
         Ok(phonemes)
     }
 
-    /// A letter's number, or those of its parts without accents.
-    fn ids(&self, letter: char) -> Vec<u32> {
+    /// A letter's row in the embedding, or those of its parts without accents.
+    fn rows(&self, letter: char) -> Vec<usize> {
         match self.letters.get(&letter) {
-            Some(id) => vec![*id],
+            Some(row) => vec![*row],
             None => letter.nfkd().filter_map(|part| self.letters.get(&part).copied()).collect(),
         }
     }
 
-    /// The likeliest class of every slot; 0 is blank.
-    fn classify(&self, ids: &[u32]) -> Result<Vec<u32>> {
-        let ids = Tensor::new(ids, &Device::Cpu)?;
-        let length = ids.dim(0)?;
-        let mut x = (self.embedding.index_select(&ids, 0)? + self.positions.narrow(0, 0, length)?)?;
+    /// The likeliest phoneme of every slot, or none.
+    fn classify(&self, letters: &[usize]) -> candle_core::Result<Vec<Option<usize>>> {
+        let embedded = letters.iter().flat_map(|row| &self.embedding[row * CHANNELS..][..CHANNELS]);
+        let placed = embedded.zip(&self.positions).map(|(value, position)| value + position).collect();
+        let mut x = Tensor::from_vec(placed, (letters.len(), CHANNELS), &Device::Cpu)?;
         for layer in &self.layers {
             x = layer.forward(&x)?;
         }
-        let scores = self.head.forward(&self.norm.forward(&x)?)?;
-        scores.reshape(((), self.classes))?.argmax(D::Minus1)?.to_vec1()
+        let scores = x.apply_op1_no_bwd(&self.norm)?.apply_op1_no_bwd(&self.head)?;
+        let scores: Vec<f32> = scores.flatten_all()?.to_vec1()?;
+        Ok(scores.chunks_exact(self.phonemes.len() + 1).map(likeliest).collect())
     }
 }
 
-/// Named tensors of a file.
-struct Weights(HashMap<String, Tensor>);
-
-impl Weights {
-    fn get(&self, name: &str) -> Result<Tensor> {
-        let found =
-            self.0.get(name).ok_or_else(|| candle_core::Error::Msg(format!("there is no tensor {name}")))?;
-        found.to_dtype(candle_core::DType::F32)
-    }
-
-    fn linear(&self, prefix: &str) -> Result<Linear> {
-        Ok(Linear {
-            weight: self.get(&format!("{prefix}weight"))?,
-            bias: self.get(&format!("{prefix}bias"))?,
-        })
-    }
-
-    fn norm(&self, prefix: &str) -> Result<Norm> {
-        Ok(Norm { weight: self.get(&format!("{prefix}weight"))?, bias: self.get(&format!("{prefix}bias"))? })
-    }
-}
-
-#[derive(Debug)]
-struct Linear {
-    /// `[in, out]`
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Linear {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.matmul(&self.weight)?.broadcast_add(&self.bias)
-    }
-}
-
-#[derive(Debug)]
-struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Norm {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + EPSILON)?.sqrt()?;
-        centred.broadcast_div(&deviation)?.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)
-    }
+/// The first of the highest scores; the blank, which comes first, is `None`.
+fn likeliest(scores: &[f32]) -> Option<usize> {
+    let best = scores.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1));
+    best.and_then(|(class, _)| class.checked_sub(1))
 }
 
 /// A transformer layer that normalises before each half.
-#[derive(Debug)]
 struct Layer {
-    norm1: Norm,
-    attend: Linear,
-    project: Linear,
-    norm2: Norm,
+    attention_norm: LayerNorm,
+    project_in: Linear,
+    attention: Attention,
+    project_out: Linear,
+    feed_norm: LayerNorm,
     widen: Linear,
     narrow: Linear,
 }
 
 impl Layer {
-    fn new(tensors: &Weights, index: usize) -> Result<Self> {
+    fn load(weights: &Weights<'_>, index: usize) -> Result<Self, FolderError> {
         let name = |part: &str| format!("m.layers.{index}.{part}");
+        let linear = |part: &str, sizes, activation| Linear::load(weights, &name(part), sizes, activation);
         Ok(Self {
-            norm1: tensors.norm(&name("norm1."))?,
-            attend: tensors.linear(&name("self_attn.in_proj_"))?,
-            project: tensors.linear(&name("self_attn.out_proj."))?,
-            norm2: tensors.norm(&name("norm2."))?,
-            widen: tensors.linear(&name("linear1."))?,
-            narrow: tensors.linear(&name("linear2."))?,
+            attention_norm: LayerNorm::load(weights, &name("norm1."), CHANNELS)?,
+            project_in: linear("self_attn.in_proj_", [CHANNELS, 3 * CHANNELS], Activation::None)?,
+            attention: Attention { channels: CHANNELS, heads: HEADS },
+            project_out: linear("self_attn.out_proj.", [CHANNELS, CHANNELS], Activation::None)?,
+            feed_norm: LayerNorm::load(weights, &name("norm2."), CHANNELS)?,
+            widen: linear("linear1.", [CHANNELS, HIDDEN], Activation::Gelu)?,
+            narrow: linear("linear2.", [HIDDEN, CHANNELS], Activation::None)?,
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = (x + self.attention(&self.norm1.forward(x)?)?)?;
-        let wide = self.widen.forward(&self.norm2.forward(&x)?)?.gelu_erf()?;
-        &x + self.narrow.forward(&wide)?
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let mixed = x.apply_op1_no_bwd(&self.attention_norm)?.apply_op1_no_bwd(&self.project_in)?;
+        let x = x.apply_op2_no_bwd(&mixed.apply_op1_no_bwd(&self.attention)?, &self.project_out)?;
+        let hidden = x.apply_op1_no_bwd(&self.feed_norm)?.apply_op1_no_bwd(&self.widen)?;
+        x.apply_op2_no_bwd(&hidden, &self.narrow)
     }
+}
 
-    fn attention(&self, x: &Tensor) -> Result<Tensor> {
-        let (length, width) = x.dims2()?;
-        // [3, heads, length, width of a head]
-        let split =
-            self.attend.forward(x)?.reshape((length, 3, HEADS, width / HEADS))?.permute((1, 2, 0, 3))?;
-        let part = |index| split.get(index)?.contiguous();
-        let (query, key, value) = (part(0)?, part(1)?, part(2)?);
-        #[expect(clippy::cast_precision_loss, reason = "a head is a few dozen numbers wide")]
-        let scale = 1.0 / ((width / HEADS) as f64).sqrt();
-        let scores = (query.matmul(&key.t()?)? * scale)?;
-        let raised = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
-        let weights = raised.broadcast_div(&raised.sum_keepdim(D::Minus1)?)?;
-        let mixed = weights.matmul(&value)?.permute((1, 0, 2))?.reshape((length, width))?;
-        self.project.forward(&mixed)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_equal_scores_wins_and_the_blank_is_none() {
+        assert_eq!(likeliest(&[1.0, 0.0, 0.5]), None);
+        assert_eq!(likeliest(&[0.0, 2.0, 2.0]), Some(0));
+        assert_eq!(likeliest(&[0.0, 1.0, 2.0]), Some(1));
     }
 }

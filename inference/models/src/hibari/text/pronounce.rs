@@ -30,7 +30,6 @@ const PUNCTUATION: &str = ";:,.!?—…\"“”";
 const PUNCTUATION_TAGS: [&str; 11] = [".", ",", "-LRB-", "-RRB-", "``", "\"\"", "''", ":", "$", "#", "NFP"];
 
 /// Everything that turns one normalised sentence into phonemes.
-#[derive(Debug)]
 pub(super) struct Pronouncer {
     tokenizer: Tokenizer,
     tagger: Tagger,

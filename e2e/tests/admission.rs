@@ -44,6 +44,7 @@ fn source(uri: &str, digest: Option<&str>) -> Value {
     pool(json!({"model": {"name": "hibari", "version": "1", "source": source}}))
 }
 
+#[expect(clippy::too_many_lines, reason = "a table, one line a rule")]
 fn rules() -> Vec<Rule> {
     let digest = format!("sha256:{}", "0a".repeat(32));
     let digest = Some(digest.as_str());

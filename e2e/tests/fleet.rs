@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{Namespace, cluster, eventually, images};
+use ttsfleet_e2e::product::speak;
+use ttsfleet_e2e::target::Target;
 
 const SMALL: &str = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}";
 
@@ -120,13 +122,22 @@ fn scaling_the_fleet_scales_its_pods() {
 #[test]
 fn a_pod_that_exceeds_its_memory_is_killed_and_the_status_says_so() {
     let space = Namespace::fresh("oom");
-    // Too little for the voice to be loaded.
-    space.fleet("tight", "{replicas: 1, pools: [{name: main, resources: {memory: 64Mi, cpu: 500m}}]}");
+    // Enough for the voice to load, too little to speak long texts at a time.
+    space.fleet("tight", "{replicas: 1, pools: [{name: main, resources: {memory: 64Mi, cpu: \"1\"}}]}");
+    space.wait_ready("tight");
+    let route = cluster().reach(&space.name, "tight").unwrap();
+    let text = "The bucket is filled again and again until it runs over. ".repeat(70);
     eventually("the fleet's status names the out-of-memory kill", Duration::from_secs(120), || {
-        let degraded = space.condition("tight", "Degraded");
-        degraded["status"] == "True" && degraded["reason"] == "OutOfMemory"
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                // Cut off when the pod is killed.
+                scope.spawn(|| speak(&route.url, &text).is_ok());
+            }
+        });
+        space.condition("tight", "Degraded")["reason"] == "OutOfMemory"
     });
     let message = space.condition("tight", "Degraded")["message"].as_str().unwrap().to_owned();
+    println!("the fleet says: {message}");
     assert!(message.contains("64Mi") && message.contains("memory"), "{message}");
 
     let pods = space.get(&["pods"]);

@@ -81,7 +81,8 @@ fn an_operator_killed_at_ten_moments_while_it_creates_a_fleet_ends_in_the_same_s
     let mut already_there = Vec::new();
     for round in 0..10_u64 {
         server.kubectl(&["delete", "ttsd", "phoenix", "--timeout=30s"]).unwrap();
-        eventually("the last fleet is gone", Duration::from_secs(30), || children(&server).is_empty());
+        // The garbage collector looks for new kinds every 30 s.
+        eventually("the last fleet is gone", Duration::from_secs(90), || children(&server).is_empty());
         server.apply(FLEET).unwrap();
         // Before the first write, between two, after the last.
         std::thread::sleep(Duration::from_millis(round * 8));

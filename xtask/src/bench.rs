@@ -9,7 +9,7 @@ use crate::run::{cargo, run};
 
 /// What `cargo xtask bench` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// What to measure.
     subject: Subject,
     /// Also write the figures to this file.
@@ -26,7 +26,7 @@ enum Subject {
 }
 
 /// Runs one benchmark.
-pub fn bench(options: &Options) -> Result<()> {
+pub(crate) fn bench(options: &Options) -> Result<()> {
     let (package, name) = match options.subject {
         Subject::Fleet => ("ttsfleet-e2e", "fleet"),
         Subject::Voice => ("ttsfleet-models", "voice"),

@@ -13,14 +13,14 @@ use ttsfleet_e2e::target::{Context, Target};
 use crate::run::root;
 
 /// Name of the local cluster that the demo uses.
-pub const CLUSTER: &str = "demo";
+pub(crate) const CLUSTER: &str = "demo";
 const NAMESPACE: &str = "default";
 const FLEET: &str = "narrator";
 const READY_WITHIN: Duration = Duration::from_secs(180);
 
 /// What `cargo xtask demo` takes.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// What the fleet says.
     #[arg(long, default_value = "Every request gets an answer, and every answer can be heard.")]
     text: String,
@@ -37,7 +37,7 @@ pub struct Options {
 }
 
 /// Runs the demo.
-pub fn demo(options: &Options) -> Result<()> {
+pub(crate) fn demo(options: &Options) -> Result<()> {
     let progress = Console::default();
     let images = build_images(&progress)?;
     let target: Box<dyn Target> = match (&options.context, &options.registry) {

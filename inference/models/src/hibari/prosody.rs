@@ -81,7 +81,7 @@ fn stretch(log_durations: &[f32], speed: f32) -> candle_core::Result<Vec<u32>> {
     let mut phonemes = Vec::new();
     for (index, log) in (0..).zip(log_durations) {
         let steps = ((log.exp() - 1.0) / speed).round_ties_even();
-        if !(steps <= MAX_STEPS / speed) {
+        if steps.is_nan() || steps > MAX_STEPS / speed {
             bail!("a phoneme of {steps} steps is not speech");
         }
         phonemes.extend(std::iter::repeat_n(index, steps.max(1.0) as usize));

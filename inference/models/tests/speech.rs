@@ -1,5 +1,7 @@
 //! The default voice through the public interface: what a server relies on.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{fs, ops::ControlFlow, path::Path};
 
 use serde_json::Value;

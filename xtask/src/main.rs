@@ -27,8 +27,12 @@ enum Command {
     Demo(demo::Options),
     /// Print the lines that give a shell the demo cluster's kubectl and helm.
     Env,
-    /// Remove the local clusters of the demo and of the tests.
-    Down,
+    /// Remove the demo's local cluster and everything in it.
+    Down {
+        /// Remove the cluster that single end-to-end tests leave for the next run.
+        #[arg(long)]
+        tests: bool,
+    },
     /// Run all tests: lints, unit tests, a real API server, the local cluster.
     Test,
     /// Write the files that are derived from code: CRDs and the error table.
@@ -41,7 +45,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Demo(options) => demo::demo(&options),
         Command::Env => env(),
-        Command::Down => down(),
+        Command::Down { tests } => down(if tests { TEST_CLUSTER } else { demo::CLUSTER }),
         Command::Test => checks::all(),
         Command::Generate => checks::generate(),
         Command::Bench(options) => bench::bench(&options),
@@ -57,9 +61,7 @@ fn env() -> Result<()> {
     Ok(())
 }
 
-fn down() -> Result<()> {
-    for name in [demo::CLUSTER, TEST_CLUSTER] {
-        Cluster::down(name, &Console::default())?;
-    }
+fn down(cluster: &str) -> Result<()> {
+    Cluster::down(cluster, &Console::default())?;
     Ok(())
 }

@@ -31,6 +31,13 @@ pub struct Route {
     forward: Option<Child>,
 }
 
+impl Route {
+    /// Whether the address is there for other programs, and after this value is gone.
+    pub fn lasts(&self) -> bool {
+        self.forward.is_none()
+    }
+}
+
 impl Drop for Route {
     fn drop(&mut self) {
         if let Some(forward) = &mut self.forward {

@@ -66,6 +66,7 @@ catalogue! {
     UnknownVoice: Business, 400, "invalid_request_error", false, "The model has no such voice.";
     UnsupportedText: Business, 400, "invalid_request_error", false, "The text has nothing the voice can speak.";
     InputTooLong: Business, 400, "invalid_request_error", false, "The text is longer than the server takes.";
+    Unauthorized: Business, 401, "authentication_error", false, "The API key is missing or unknown.";
     ModelNotFound: Business, 404, "invalid_request_error", false, "This server does not serve the model asked for.";
     NotFound: Business, 404, "invalid_request_error", false, "No such path.";
     MethodNotAllowed: Business, 405, "invalid_request_error", false, "The path does not take this method.";
@@ -75,6 +76,10 @@ catalogue! {
     UnsupportedMediaType: Business, 415, "invalid_request_error", false, "The body is not declared as JSON.";
     TooManyRequests: Business, 429, "rate_limit_error", true, "As many requests as allowed are in progress.";
     Draining: System, 503, "server_error", true, "The server is stopping and takes no new requests.";
+    SystemBusy: System, 503, "server_error", true, "Too much work is waiting; all new requests are refused for some seconds.";
+    NoEndpoint: System, 503, "server_error", true, "No pod of the fleet can take the request.";
+    UpstreamFailed: System, 502, "server_error", true, "Every attempt failed, the last one by a broken connection or an unusable answer.";
+    UpstreamTimeout: System, 504, "server_error", true, "No attempt had audio in time.";
     ModelNotReady: Model, 503, "server_error", true, "The model is still loading.";
     InferenceFailed: Model, 500, "server_error", true, "The model failed on this text.";
 }

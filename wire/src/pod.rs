@@ -13,13 +13,18 @@ pub const ENV_STORE: &str = "TTSFLEET_STORE";
 pub const ENV_WORKERS: &str = "TTSFLEET_WORKERS";
 /// Requests admitted at once.
 pub const ENV_MAX_CONCURRENCY: &str = "TTSFLEET_MAX_CONCURRENCY";
+/// Requests that may wait for a synthesis thread before the pod refuses all
+/// new ones for a while.
+pub const ENV_MAX_QUEUE_DEPTH: &str = "TTSFLEET_MAX_QUEUE_DEPTH";
+/// Seconds for which it then refuses them.
+pub const ENV_BUSY_SECONDS: &str = "TTSFLEET_BUSY_SECONDS";
 /// Seconds that admitted requests have to finish after SIGTERM.
 pub const ENV_DRAIN_SECONDS: &str = "TTSFLEET_DRAIN_SECONDS";
 /// Address of the speech API, instead of all addresses at [`SPEECH_PORT`].
 pub const ENV_LISTEN: &str = "TTSFLEET_LISTEN";
 /// Address of health and metrics, instead of all addresses at [`HEALTH_PORT`].
 pub const ENV_HEALTH_LISTEN: &str = "TTSFLEET_HEALTH_LISTEN";
-/// Form of the log lines: `text` or `json`.
+/// Form of the log lines: `template` or `json`.
 pub const ENV_LOG_FORMAT: &str = "TTSFLEET_LOG_FORMAT";
 
 /// Where a container leaves its last words for Kubernetes to show.

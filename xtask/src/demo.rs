@@ -8,7 +8,7 @@ use serde_json::Value;
 use ttsfleet_e2e::cluster::Cluster;
 use ttsfleet_e2e::product::{build_images, install, speak};
 use ttsfleet_e2e::progress::{Console, Progress, Step, clock};
-use ttsfleet_e2e::target::{Context, Target};
+use ttsfleet_e2e::target::{Context, Route, Target};
 
 use crate::run::root;
 
@@ -53,7 +53,7 @@ pub(crate) fn demo(options: &Options) -> Result<()> {
     let audio = speak(&route.url, &options.text)?;
     std::fs::write(&options.out, &audio)
         .with_context(|| format!("cannot write {}", options.out.display()))?;
-    report(target.as_ref(), &options.out, &audio, options.context.is_none().then_some(&route.url))
+    report(target.as_ref(), &options.out, &audio, &route)
 }
 
 fn wait_ready(target: &dyn Target, progress: &dyn Progress) -> Result<()> {
@@ -87,21 +87,22 @@ fn readiness(fleet: &Value) -> (bool, String) {
 }
 
 #[expect(clippy::print_stdout, reason = "the demo's result is for its user")]
-fn report(target: &dyn Target, out: &Path, audio: &[u8], address: Option<&String>) -> Result<()> {
+fn report(target: &dyn Target, out: &Path, audio: &[u8], route: &Route) -> Result<()> {
     let running = target.kubectl(&["-n", NAMESPACE, "get", "ttsd,pods", "-o", "wide"])?;
     // A WAV of 16-bit samples at 24 kHz, after its header of 44 bytes.
     let seconds = audio.len().saturating_sub(44) as f64 / 48_000.0;
     println!("\n{running}");
     println!("{} holds {seconds:.1} s of speech.\n", out.display());
-    let address = match address {
-        Some(address) => format!("The fleet answers at {address}"),
-        None => format!("Reach the fleet with: kubectl port-forward service/{FLEET} 8080:80"),
+    let url = if route.lasts() {
+        println!("The fleet answers at {}", route.url);
+        &route.url
+    } else {
+        println!("Reach the fleet with: kubectl port-forward service/{FLEET} 8080:80");
+        "http://localhost:8080"
     };
-    println!("{address}\n\nThree things to try next:");
-    let url = if address.contains("http") { address.rsplit(' ').next() } else { None };
+    println!("\nThree things to try next:");
     println!(
-        "  curl -s {}/v1/audio/speech -H 'content-type: application/json' \\\n    -d '{{\"input\": \"It is 3:45 pm.\", \"response_format\": \"wav\"}}' -o time.wav",
-        url.unwrap_or("localhost:8080")
+        "  curl -s {url}/v1/audio/speech -H 'content-type: application/json' \\\n    -d '{{\"input\": \"It is 3:45 pm.\", \"response_format\": \"wav\"}}' -o time.wav"
     );
     println!(
         "  eval \"$(cargo xtask env)\"; kubectl delete pod -l ttsfleet.dev/pool=main --wait=false; kubectl get ttsd -w"

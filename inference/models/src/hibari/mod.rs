@@ -16,6 +16,7 @@ mod parity;
 mod prosody;
 mod pulses;
 mod synth;
+mod transformer;
 mod voice;
 mod weights;
 

@@ -10,8 +10,6 @@ use super::{
 };
 use crate::{AudioSink, FolderError, Manifest, ModelFolder, SpeechError, SpeechModel, Utterance};
 
-/// Between sentences: 80 ms, beside what the voice itself leaves.
-const PAUSE: usize = SAMPLE_RATE as usize * 80 / 1000;
 /// The symbol before and after a sentence.
 const EDGE: u32 = 0;
 /// The breath in the voice is noise; the same text gets the same noise.
@@ -80,10 +78,7 @@ impl SpeechModel for Hibari {
     fn speak(&self, utterance: &Utterance<'_>, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
         let speed = utterance.speed.clamp(0.25, 4.0);
         let mut rng = SmallRng::seed_from_u64(NOISE_SEED);
-        for (index, sentence) in self.sentences(utterance)?.iter().enumerate() {
-            if index > 0 && sink(&[0.0; PAUSE]).is_break() {
-                break;
-            }
+        for sentence in &self.sentences(utterance)? {
             let flow = self.network.speak(&self.symbols(sentence), speed, &mut rng, sink)?;
             if flow == ControlFlow::Break(()) {
                 break;

@@ -11,7 +11,8 @@ use super::tables::{read_json, unusable};
 use crate::{
     FolderError, ModelFolder,
     hibari::{
-        ops::{Activation, Attention, LayerNorm, Linear},
+        ops::{Activation, LayerNorm, Linear},
+        transformer::{LayerShape, TransformerLayer},
         weights::Weights,
     },
 };
@@ -19,9 +20,8 @@ use crate::{
 const TABLE: &str = "oov.json";
 const WEIGHTS: &str = "oov.safetensors";
 const CHANNELS: usize = 128;
-const HIDDEN: usize = 384;
 const LAYERS: usize = 4;
-const HEADS: usize = 4;
+const LAYER: LayerShape = LayerShape { channels: CHANNELS, hidden: 384, heads: 4 };
 
 #[derive(Deserialize)]
 struct Symbols {
@@ -41,7 +41,7 @@ pub(super) struct Guesser {
     max_letters: usize,
     embedding: Vec<f32>,
     positions: Vec<f32>,
-    layers: Vec<Layer>,
+    layers: Vec<TransformerLayer>,
     norm: LayerNorm,
     head: Linear,
 }
@@ -61,11 +61,12 @@ impl Guesser {
     fn assemble(symbols: Symbols, classes: usize, bytes: &[u8]) -> Result<Self, FolderError> {
         let weights = Weights::read(bytes)?;
         let row = |(index, letter): (usize, &String)| Some((letter.chars().next()?, index + 1));
+        let layer = |index| TransformerLayer::load(&weights, &format!("m.layers.{index}."), LAYER);
         Ok(Self {
             letters: symbols.letters.iter().enumerate().filter_map(row).collect(),
             embedding: weights.values("m.emb.weight", &[symbols.letters.len() + 1, CHANNELS])?,
             positions: weights.values("m.pos", &[symbols.maxlen, CHANNELS])?,
-            layers: (0..LAYERS).map(|index| Layer::load(&weights, index)).collect::<Result<_, _>>()?,
+            layers: (0..LAYERS).map(layer).collect::<Result<_, _>>()?,
             norm: LayerNorm::load(&weights, "m.norm.", CHANNELS)?,
             head: Linear::load(&weights, "m.head.", [CHANNELS, classes], Activation::None)?,
             phonemes: symbols.phonemes,
@@ -119,40 +120,6 @@ impl Guesser {
 fn likeliest(scores: &[f32]) -> Option<usize> {
     let best = scores.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1));
     best.and_then(|(class, _)| class.checked_sub(1))
-}
-
-/// A transformer layer that normalises before each half.
-struct Layer {
-    attention_norm: LayerNorm,
-    project_in: Linear,
-    attention: Attention,
-    project_out: Linear,
-    feed_norm: LayerNorm,
-    widen: Linear,
-    narrow: Linear,
-}
-
-impl Layer {
-    fn load(weights: &Weights<'_>, index: usize) -> Result<Self, FolderError> {
-        let name = |part: &str| format!("m.layers.{index}.{part}");
-        let linear = |part: &str, sizes, activation| Linear::load(weights, &name(part), sizes, activation);
-        Ok(Self {
-            attention_norm: LayerNorm::load(weights, &name("norm1."), CHANNELS)?,
-            project_in: linear("self_attn.in_proj_", [CHANNELS, 3 * CHANNELS], Activation::None)?,
-            attention: Attention { channels: CHANNELS, heads: HEADS },
-            project_out: linear("self_attn.out_proj.", [CHANNELS, CHANNELS], Activation::None)?,
-            feed_norm: LayerNorm::load(weights, &name("norm2."), CHANNELS)?,
-            widen: linear("linear1.", [CHANNELS, HIDDEN], Activation::Gelu)?,
-            narrow: linear("linear2.", [HIDDEN, CHANNELS], Activation::None)?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let mixed = x.apply_op1_no_bwd(&self.attention_norm)?.apply_op1_no_bwd(&self.project_in)?;
-        let x = x.apply_op2_no_bwd(&mixed.apply_op1_no_bwd(&self.attention)?, &self.project_out)?;
-        let hidden = x.apply_op1_no_bwd(&self.feed_norm)?.apply_op1_no_bwd(&self.widen)?;
-        x.apply_op2_no_bwd(&hidden, &self.narrow)
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,23 @@
+//! Names of the headers that carry facts about a request or its answer.
+
+/// The request's id: the caller's, or one made for it.
+pub const REQUEST_ID: &str = "x-request-id";
+/// W3C Trace Context.
+pub const TRACE_PARENT: &str = "traceparent";
+/// `true` if the text was cut because it was too long.
+pub const TRUNCATED: &str = "x-tts-truncated";
+/// Unicode characters of the text as sent. In a request from the gateway to a
+/// pod: the text has been cut from this length.
+pub const INPUT_CHARS: &str = "x-tts-input-chars";
+/// Unicode characters of the text as spoken.
+pub const SPOKEN_CHARS: &str = "x-tts-spoken-chars";
+/// Why the answer is not all it should be: `backup`, `empty-audio`.
+pub const DEGRADED: &str = "x-tts-degraded";
+/// `name@version` of the model that spoke.
+pub const MODEL: &str = "x-tts-model";
+/// The pool that answered.
+pub const POOL: &str = "x-tts-pool";
+/// Milliseconds that the request waited for a synthesis thread.
+pub const QUEUE_MS: &str = "x-tts-queue-ms";
+/// Attempts that it took.
+pub const ATTEMPTS: &str = "x-tts-attempts";

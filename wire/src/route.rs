@@ -1,0 +1,138 @@
+//! What a gateway is told: the fleet's pools, who may use which, and how
+//! patient to be. The operator writes it into a ConfigMap; the gateway watches
+//! that ConfigMap and obeys.
+
+use serde::{Deserialize, Serialize};
+
+/// Key of the ConfigMap's data that holds the [`RouteTable`] as JSON.
+pub const ROUTE_KEY: &str = "route.json";
+
+/// One fleet's routes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteTable {
+    /// The fleet's name.
+    pub fleet: String,
+    /// All pools.
+    pub pools: Vec<PoolRoute>,
+    /// All tiers; never empty.
+    pub tiers: Vec<TierRoute>,
+    /// Tier of a request that names none.
+    pub default_tier: String,
+    /// How a request names its tier.
+    pub tier_from: TierFrom,
+    /// Bounds on the text.
+    pub limits: TextLimits,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// How often to try.
+    pub retries: Retries,
+    /// When to leave a pool or a pod alone.
+    pub breaker: SlowCallBreaker,
+    /// What a caller gets when every attempt has failed.
+    pub on_exhausted: OnExhausted,
+}
+
+/// A pool and where its pods are found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolRoute {
+    /// The pool's name.
+    pub name: String,
+    /// The Service whose EndpointSlices list the pool's pods.
+    pub service: String,
+}
+
+/// A tier and the pools it may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TierRoute {
+    /// The tier's name.
+    pub name: String,
+    /// Names of pools, the preferred one first; never empty.
+    pub pools: Vec<String>,
+}
+
+/// How a request names its tier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum TierFrom {
+    /// Not at all: every request is of the default tier.
+    Nothing,
+    /// By its API key; a request without a known key is refused. The keys are
+    /// in a mounted folder, see [`crate::gateway::ENV_API_KEYS`].
+    ApiKey,
+    /// By a header that something trusted in front has set; a request without
+    /// it, or with an unknown tier, is of the default tier.
+    Header {
+        /// The header's name.
+        name: String,
+    },
+}
+
+/// Bounds on the text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TextLimits {
+    /// Longest text spoken, in Unicode characters.
+    pub max_input_chars: u32,
+    /// What becomes of a longer one.
+    pub on_overflow: OnOverflow,
+}
+
+/// What becomes of a text that is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnOverflow {
+    /// It is cut at the last sentence end that fits, and the answer says so.
+    Truncate,
+    /// It is refused.
+    Reject,
+}
+
+/// How long to wait, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeouts {
+    /// For the first audio of one attempt.
+    pub attempt_ms: u32,
+    /// For the first audio of all attempts together.
+    pub total_ms: u32,
+    /// Between two pieces of audio.
+    pub idle_ms: u32,
+}
+
+/// How often to try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retries {
+    /// Attempts in all; 1 never retries.
+    pub attempts: u32,
+    /// Longest pause before the second attempt, in milliseconds; it doubles
+    /// with each further one, and the pause taken is random below it.
+    pub initial_backoff_ms: u32,
+    /// Longest pause of all, in milliseconds.
+    pub max_backoff_ms: u32,
+    /// Retries allowed, in percent of the requests.
+    pub budget_percent: u32,
+}
+
+/// When to leave a pool or a pod alone: too many of its calls are slow or fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlowCallBreaker {
+    /// A call whose first audio takes longer is slow, in milliseconds.
+    pub threshold_ms: u32,
+    /// Share of slow or failed calls that opens the breaker, in percent.
+    pub ratio_percent: u32,
+    /// How long it stays open before one call may probe, in milliseconds.
+    pub recovery_ms: u32,
+}
+
+/// What a caller gets when every attempt has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnExhausted {
+    /// A valid file without sound, marked as such.
+    EmptyAudio,
+    /// An error.
+    Error,
+}

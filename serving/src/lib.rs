@@ -1,0 +1,21 @@
+//! What every HTTP server of ttsfleet does alike: connections, bodies, errors,
+//! health, and the one line a request leaves in the log.
+
+mod body;
+mod failure;
+mod health;
+mod listen;
+pub mod logging;
+mod record;
+mod request_log;
+mod throttle;
+mod trace;
+mod track;
+
+pub use body::{BodyLimits, read_json_body};
+pub use failure::{Failure, json};
+pub use health::health_routes;
+pub use listen::{Connections, Listener, serve};
+pub use record::{Labels, Observer, Outcome, Record};
+pub use trace::TraceParent;
+pub use track::{answer, track};

@@ -1,0 +1,94 @@
+//! W3C Trace Context, version 00.
+
+use axum::http::{HeaderMap, HeaderValue};
+use ttsfleet_wire::headers;
+use uuid::Uuid;
+
+/// A valid `traceparent`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceParent(String);
+
+impl TraceParent {
+    /// The caller's, if it is valid.
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(headers::TRACE_PARENT)?.to_str().ok()?;
+        is_valid(text).then(|| Self(text.to_owned()))
+    }
+
+    /// The start of a trace of its own, which nobody has asked to sample.
+    pub fn new_root() -> Self {
+        Self(format!("00-{}-{}-00", Uuid::new_v4().simple(), new_span()))
+    }
+
+    /// A call made on behalf of this one.
+    pub fn child(&self) -> Self {
+        let Self(text) = self;
+        Self(format!("{}{}{}", &text[..36], new_span(), &text[52..]))
+    }
+
+    /// 32 hexadecimal digits.
+    pub fn trace_id(&self) -> &str {
+        &self.0[3..35]
+    }
+
+    /// The header's value.
+    pub fn header(&self) -> HeaderValue {
+        // Hexadecimal digits and dashes always are a header's value.
+        HeaderValue::from_str(&self.0).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+fn new_span() -> String {
+    let (high, _) = Uuid::new_v4().as_u64_pair();
+    format!("{high:016x}")
+}
+
+fn is_valid(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let hex = |part: &str, length| {
+        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let nonzero = |part: &str| part.bytes().any(|byte| byte != b'0');
+    match parts[..] {
+        ["00", trace, parent, flags] => {
+            hex(trace, 32) && nonzero(trace) && hex(parent, 16) && nonzero(parent) && hex(flags, 2)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn only_valid_trace_parents_are_taken_over() {
+        let read = |text: &str| {
+            let value = HeaderValue::from_str(text).unwrap();
+            TraceParent::from_headers(&HeaderMap::from_iter([("traceparent".parse().unwrap(), value)]))
+        };
+        assert_eq!(read(GOOD).unwrap().header(), GOOD);
+        let zero = GOOD.replace("b7ad6b7169203331", "0000000000000000");
+        for bad in [&GOOD.to_uppercase(), &zero, &GOOD[1..], "", "00---", &format!("{GOOD}-x")] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_new_root_is_valid_and_unlike_the_last() {
+        let root = TraceParent::new_root();
+        assert!(is_valid(&root.0), "{root:?}");
+        assert_ne!(root.trace_id(), TraceParent::new_root().trace_id());
+    }
+
+    #[test]
+    fn a_child_has_a_span_of_its_own_in_the_same_trace() {
+        let parent = TraceParent(GOOD.to_owned());
+        let child = parent.child();
+        assert!(is_valid(&child.0), "{child:?}");
+        assert_eq!((child.trace_id(), &child.0[53..]), (parent.trace_id(), "01"));
+        assert_ne!(child, parent);
+    }
+}

@@ -1,0 +1,195 @@
+//! The layer around every request of a speech port.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
+    http::HeaderValue,
+    middleware::Next,
+    response::Response,
+};
+use http_body::{Frame, SizeHint};
+use ttsfleet_wire::headers;
+
+use crate::{Failure, Observer, Record};
+
+/// Axum middleware: gives the request a [`Record`] as an extension of type
+/// `Arc<Record>`, and the answer its ids.
+pub async fn track(State(observer): State<Arc<dyn Observer>>, mut request: Request, next: Next) -> Response {
+    let record = Arc::new(Record::new(observer, request.headers()));
+    request.extensions_mut().insert(Arc::clone(&record));
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(record.request_id()) {
+        headers.insert(headers::REQUEST_ID, id);
+    }
+    headers.insert(headers::TRACE_PARENT, record.trace().header());
+    response.map(|body| Body::new(Tracked { body, record }))
+}
+
+/// The answer to a result, noting a failure.
+pub fn answer(record: &Record, result: Result<Response, Failure>) -> Response {
+    result.unwrap_or_else(|failure| {
+        record.fail(&failure);
+        failure.response(record.request_id())
+    })
+}
+
+/// A body that tells its record when it has been sent.
+struct Tracked {
+    body: Body,
+    record: Arc<Record>,
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        // A body of known length is not polled again after its last frame.
+        let ended = matches!(polled, Poll::Ready(None)) || self.body.is_end_stream();
+        if ended {
+            self.record.complete();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use axum::{Extension, Router, body::to_bytes, middleware::from_fn_with_state, routing::get};
+    use futures::stream;
+    use tower::ServiceExt;
+    use ttsfleet_wire::error::ErrorCode;
+
+    use super::*;
+    use crate::{Labels, Outcome, TraceParent};
+
+    #[derive(Default)]
+    struct Seen(Mutex<Vec<Outcome>>);
+
+    impl Observer for Seen {
+        fn finished(&self, outcome: &Outcome) {
+            self.0.lock().unwrap().push(outcome.clone());
+        }
+    }
+
+    impl Seen {
+        fn codes(&self) -> Vec<(&'static str, u16)> {
+            self.0.lock().unwrap().iter().map(|outcome| (outcome.code, outcome.status)).collect()
+        }
+    }
+
+    async fn speak(Extension(record): Extension<Arc<Record>>) -> Response {
+        record.set_input_chars(7);
+        record.set_pool("main");
+        record.set_tier("premium");
+        record.set_degraded("backup");
+        record.first_audio();
+        Response::new(Body::from("audio"))
+    }
+
+    async fn fail(Extension(record): Extension<Arc<Record>>) -> Response {
+        let failure = Failure::new(ErrorCode::SystemBusy, "busy").retry_after(3);
+        answer(&record, Err(failure))
+    }
+
+    async fn break_off(Extension(record): Extension<Arc<Record>>) -> Response {
+        record.fail(&Failure::new(ErrorCode::UpstreamFailed, "half-way"));
+        Response::new(Body::from("half"))
+    }
+
+    async fn endless() -> Response {
+        Response::new(Body::from_stream(stream::pending::<Result<Bytes, axum::Error>>()))
+    }
+
+    async fn call(seen: &Arc<Seen>, path: &str, headers: &[(&str, &str)]) -> Response {
+        let observer: Arc<dyn Observer> = Arc::<Seen>::clone(seen);
+        let routes = Router::new()
+            .route("/speak", get(speak))
+            .route("/fail", get(fail))
+            .route("/break", get(break_off))
+            .route("/endless", get(endless))
+            .layer(from_fn_with_state(observer, track));
+        let mut request = axum::http::Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_counted_once_when_its_answer_has_gone() {
+        let seen = Arc::default();
+        let response = call(&seen, "/speak", &[]).await;
+        assert_eq!(seen.codes(), []);
+        to_bytes(response.into_body(), 100).await.unwrap();
+        let outcomes = seen.0.lock().unwrap();
+        let [outcome] = &outcomes[..] else { panic!("{outcomes:?}") };
+        assert_eq!((outcome.code, outcome.status, outcome.input_chars), ("OK", 200, Some(7)));
+        assert!(outcome.first_audio.unwrap() <= outcome.spent);
+        let labels =
+            Labels { pool: Some("main".into()), tier: Some("premium".into()), degraded: Some("backup") };
+        assert_eq!(outcome.labels, labels);
+    }
+
+    #[tokio::test]
+    async fn the_first_failure_is_the_outcome_whatever_was_sent() {
+        let seen = Arc::default();
+        for path in ["/fail", "/break"] {
+            to_bytes(call(&seen, path, &[]).await.into_body(), 1000).await.unwrap();
+        }
+        assert_eq!(seen.codes(), [("SystemBusy", 503), ("UpstreamFailed", 502)]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_dropped_before_its_end_is_a_client_gone() {
+        let seen = Arc::default();
+        drop(call(&seen, "/endless", &[]).await);
+        assert_eq!(seen.codes(), [("ClientClosed", 499)]);
+    }
+
+    #[tokio::test]
+    async fn ids_are_taken_over_if_sane_and_made_otherwise() {
+        let seen = Arc::default();
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let response =
+            call(&seen, "/speak", &[("x-request-id", "mine"), ("traceparent", trace)]).await;
+        assert_eq!((&response.headers()["x-request-id"], &response.headers()["traceparent"]),
+                   (&HeaderValue::from_static("mine"), &HeaderValue::from_static(trace)));
+        let response = call(&seen, "/speak", &[("x-request-id", "not mine"), ("traceparent", "00-x")]).await;
+        assert_eq!(response.headers()["x-request-id"].len(), 32);
+        assert!(TraceParent::from_headers(response.headers()).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_let_go_when_the_answer_has_gone() {
+        let observer: Arc<dyn Observer> = Arc::<Seen>::default();
+        let record = Arc::new(Record::new(observer, &Default::default()));
+        let (held, dropped) = mpsc::channel::<()>();
+        record.hold(held);
+        let body = Tracked { body: Body::from("audio"), record };
+        assert_eq!(dropped.try_recv(), Err(mpsc::TryRecvError::Empty));
+        to_bytes(Body::new(body), 100).await.unwrap();
+        assert_eq!(dropped.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    }
+}

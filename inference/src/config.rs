@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use ttsfleet_serving::{BodyLimits, Connections, logging::LogFormat};
 use ttsfleet_wire::pod;
 
 /// Serves speech over HTTP: with the voice built in, or with a model given.
@@ -37,26 +38,28 @@ pub struct Args {
           value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub max_concurrency: u16,
 
+    /// Requests that may wait for a synthesis thread; one more, and all new
+    /// ones are refused for a while.
+    #[arg(long, env = pod::ENV_MAX_QUEUE_DEPTH, default_value_t = 20,
+          value_parser = clap::value_parser!(u16).range(0..=4096))]
+    pub max_queue_depth: u16,
+
+    /// Seconds for which they are then refused.
+    #[arg(long, env = pod::ENV_BUSY_SECONDS, default_value_t = 10,
+          value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub busy_seconds: u16,
+
     /// Seconds that admitted requests have to finish after SIGTERM.
     #[arg(long, env = pod::ENV_DRAIN_SECONDS, default_value_t = 30)]
     pub drain_seconds: u64,
 
     /// Form of the log lines.
-    #[arg(long, env = pod::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, env = pod::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Template)]
     pub log_format: LogFormat,
 
     /// File that gets the reason when the server cannot start; written only if it exists.
     #[arg(long, default_value = pod::TERMINATION_LOG)]
     pub termination_log: PathBuf,
-}
-
-/// Form of the log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// What the server admits, and how long it is patient.
@@ -66,22 +69,21 @@ pub struct Limits {
     pub workers: usize,
     /// Requests admitted at once.
     pub max_concurrency: u32,
-    /// Longest body read, in bytes.
-    pub max_body_bytes: usize,
+    /// Requests that may wait for a synthesis thread without the server
+    /// refusing all new ones.
+    pub max_queue_depth: usize,
+    /// How long it then refuses them.
+    pub busy: Duration,
+    /// How much of a body is read, and for how long.
+    pub body: BodyLimits,
     /// Longest text spoken, in Unicode characters.
     pub max_input_chars: usize,
     /// Encoded audio kept for a client that reads slower than we speak, in bytes.
     pub buffered_bytes: usize,
     /// WAV up to this size is sent with its true length, after it is complete.
     pub whole_wav_bytes: usize,
-    /// Connections open at once on one port.
-    pub max_connections: usize,
-    /// How long a client may take to send its headers, or its next request.
-    pub header_timeout: Duration,
-    /// How long a client may take to send its body.
-    pub body_timeout: Duration,
-    /// How long a client may take none of the answer.
-    pub write_timeout: Duration,
+    /// Bounds on the connections of one port.
+    pub connections: Connections,
     /// How long one request may hold a worker.
     pub longest_request: Duration,
     /// How long admitted requests have to finish when the server stops.
@@ -95,14 +97,17 @@ impl Limits {
         Self {
             workers: args.workers.map_or_else(cpus, usize::from),
             max_concurrency: u32::from(args.max_concurrency),
-            max_body_bytes: 1 << 20,
+            max_queue_depth: usize::from(args.max_queue_depth),
+            busy: Duration::from_secs(u64::from(args.busy_seconds)),
+            body: BodyLimits { max_bytes: 1 << 20, timeout: Duration::from_secs(10) },
             max_input_chars: 4096,
             buffered_bytes: 4 << 20,
             whole_wav_bytes: 2 << 20,
-            max_connections: 1024,
-            header_timeout: Duration::from_secs(30),
-            body_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(15),
+            connections: Connections {
+                max: 1024,
+                header_timeout: Duration::from_secs(30),
+                write_timeout: Duration::from_secs(15),
+            },
             longest_request: Duration::from_secs(600),
             drain: Duration::from_secs(args.drain_seconds),
         }

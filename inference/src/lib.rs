@@ -1,10 +1,11 @@
 //! The speech server: HTTP on one side, a [`ttsfleet_models::SpeechModel`] on
 //! the other, and threads of their own for the synthesis in between.
 
+mod admission;
 mod audio;
+mod breaker;
 pub mod config;
 mod http;
-pub mod logging;
 mod metrics;
 mod outbox;
 mod pool;

@@ -3,7 +3,8 @@
 use std::{fs::OpenOptions, io::Write, path::Path, process::ExitCode};
 
 use clap::Parser;
-use ttsfleet_inference::{config::Args, logging, run};
+use ttsfleet_inference::{config::Args, run};
+use ttsfleet_serving::logging;
 
 /// Threads that move bytes; synthesis has its own.
 const RUNTIME_THREADS: usize = 2;

@@ -13,21 +13,22 @@ use prometheus_client::{
 };
 use std::sync::{Mutex, PoisonError, atomic::AtomicU64};
 use ttsfleet_models::Manifest;
+use ttsfleet_serving::Outcome;
 
-/// The outcome of a request: a code of the error catalogue, `OK`, or `ClientClosed`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Outcome {
-    pub(crate) code: &'static str,
+struct Code {
+    code: &'static str,
 }
 
 /// All that the server counts.
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
-    pub(crate) requests: Family<Outcome, Counter>,
-    pub(crate) first_audio: Histogram,
-    pub(crate) duration: Histogram,
+    requests: Family<Code, Counter>,
+    first_audio: Histogram,
+    duration: Histogram,
     pub(crate) queue_time: Histogram,
     pub(crate) queue_depth: Gauge,
+    pub(crate) breaker_open: Gauge,
     pub(crate) in_flight: Gauge,
     pub(crate) audio: Counter<f64, AtomicU64>,
     pub(crate) real_time_factor: Histogram,
@@ -44,6 +45,7 @@ impl Metrics {
             duration: latency(),
             queue_time: latency(),
             queue_depth: Gauge::default(),
+            breaker_open: Gauge::default(),
             in_flight: Gauge::default(),
             audio: Counter::default(),
             real_time_factor: Histogram::new(exponential_buckets(0.005, 2.0, 10)),
@@ -64,6 +66,11 @@ impl Metrics {
         seconds("request_duration", "From the request to the end of its answer", &self.duration);
         seconds("queue", "Waiting for a synthesis thread", &self.queue_time);
         registry.register("queue_depth", "Requests waiting for a synthesis thread", self.queue_depth.clone());
+        registry.register(
+            "queue_breaker_open",
+            "Whether requests are refused because too many wait",
+            self.breaker_open.clone(),
+        );
         registry.register(
             "requests_in_flight",
             "Requests admitted and not yet answered",
@@ -88,6 +95,17 @@ impl Metrics {
             ("digest", digest.to_owned()),
         ];
         self.registry().register("ttsfleet_model", "The model served", Info::new(labels));
+    }
+
+    /// Counts a request that is over.
+    pub(crate) fn finished(&self, outcome: &Outcome) {
+        self.requests.get_or_create(&Code { code: outcome.code }).inc();
+        if let Some(first_audio) = outcome.first_audio {
+            self.first_audio.observe(first_audio.as_secs_f64());
+        }
+        if outcome.input_chars.is_some() {
+            self.duration.observe(outcome.spent.as_secs_f64());
+        }
     }
 
     /// The text of `/metrics`.

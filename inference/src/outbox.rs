@@ -13,8 +13,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout_at,
 };
-
-use crate::http::Failure;
+use ttsfleet_serving::Failure;
 
 /// What a synthesis reports.
 #[derive(Debug)]

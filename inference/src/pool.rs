@@ -38,6 +38,12 @@ impl Pool {
         Ok(Self { free: Arc::new(Semaphore::new(threads)), jobs })
     }
 
+    /// A free thread, if there is one for which nobody waits.
+    pub(crate) fn free_slot(&self) -> Option<Slot> {
+        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
+        Some(Slot { _permit: permit })
+    }
+
     /// Waits for a free thread, first come first served. None only if the pool
     /// has broken down.
     pub(crate) async fn slot(&self) -> Option<Slot> {

@@ -1,14 +1,18 @@
 //! The server's life: listen, load, serve, drain.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
+use ttsfleet_serving::{Listener, health_routes, serve};
 
 use crate::{
     config::Limits,
-    http::{Listener, health_routes, serve, speech_routes},
+    http::speech_routes,
     state::{App, Served},
 };
+
+/// How long connections have to end once nothing is in progress on them.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A server that listens but does not answer yet.
 pub struct Server {
@@ -37,12 +41,12 @@ impl Server {
 
     /// Address of the speech API.
     pub fn address(&self) -> SocketAddr {
-        self.speech.address
+        self.speech.address()
     }
 
     /// Address of health and metrics.
     pub fn health_address(&self) -> SocketAddr {
-        self.health.address
+        self.health.address()
     }
 
     /// Answers: unready while `load` runs, then with its model, until `stop`
@@ -57,11 +61,13 @@ impl Server {
     ) -> Result<(), E> {
         let Self { app, speech, health } = self;
         let (closing, closed) = watch::channel(false);
-        let limits = || app.limits.clone();
-        let ports = [
-            tokio::spawn(serve(speech, speech_routes(Arc::clone(&app)), limits(), closed.clone())),
-            tokio::spawn(serve(health, health_routes(Arc::clone(&app)), limits(), closed)),
-        ];
+        let (asked, scraped) = (Arc::clone(&app), Arc::clone(&app));
+        let health_routes = health_routes(move || asked.unready(), move || scraped.metrics_text());
+        let ports = [(speech, speech_routes(Arc::clone(&app))), (health, health_routes)];
+        let ports = ports.map(|(listener, routes)| {
+            let connections = app.limits.connections.clone();
+            tokio::spawn(serve(listener, routes, connections, closed.clone(), GOODBYE))
+        });
         let mut stop = std::pin::pin!(stop);
         tokio::select! {
             loaded = load => {
@@ -71,7 +77,7 @@ impl Server {
             () = &mut stop => {}
         }
         tracing::info!("stopping: finishing the requests in progress");
-        let left = app.drain().await;
+        let left = app.admission.drain(app.limits.drain).await;
         if left > 0 {
             tracing::warn!(left, "the drain time is up; requests are cut off");
         }

@@ -1,19 +1,16 @@
 //! What all handlers share.
 
 use std::{
-    io,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    fmt, io,
+    sync::{Arc, OnceLock},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use ttsfleet_models::SpeechModel;
+use ttsfleet_serving::{Failure, Observer, Outcome};
 use ttsfleet_wire::error::ErrorCode;
 
-use crate::{config::Limits, http::Failure, metrics::Metrics, pool::Pool};
+use crate::{admission::Admission, config::Limits, metrics::Metrics, pool::Pool};
 
 /// A model ready to speak.
 pub struct Served {
@@ -35,28 +32,21 @@ impl Served {
 pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) admission: Admission,
     pub(crate) pool: Pool,
     started: Instant,
     served: OnceLock<(Arc<Served>, i64)>,
-    admission: Arc<Semaphore>,
-    draining: AtomicBool,
-}
-
-/// One place among the requests in progress.
-pub(crate) struct Admitted {
-    app: Arc<App>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl App {
     pub(crate) fn new(limits: Limits) -> io::Result<Self> {
+        let metrics = Metrics::new();
         Ok(Self {
-            metrics: Metrics::new(),
+            admission: Admission::new(&limits, &metrics),
+            metrics,
             pool: Pool::start(limits.workers)?,
             started: Instant::now(),
             served: OnceLock::new(),
-            admission: Arc::new(Semaphore::new(limits.max_concurrency as usize)),
-            draining: AtomicBool::new(false),
             limits,
         })
     }
@@ -81,49 +71,25 @@ impl App {
         })
     }
 
-    /// Why the server takes no requests, if so.
-    pub(crate) fn unready(&self) -> Option<&'static str> {
-        if self.draining.load(Ordering::Acquire) {
-            return Some("draining");
+    /// Why the server takes no requests, if so. A busy server is ready: whether
+    /// to ask another one is for the gateway to decide, pod by pod.
+    pub(crate) fn unready(&self) -> Option<String> {
+        if self.admission.is_draining() {
+            return Some("draining".to_owned());
         }
-        self.served.get().is_none().then_some("loading the model")
+        self.served.get().is_none().then(|| "loading the model".to_owned())
     }
 
-    /// A place among the requests in progress, or the refusal.
-    pub(crate) fn admit(self: &Arc<Self>) -> Result<Admitted, Failure> {
-        let draining = self.draining.load(Ordering::Acquire);
-        match Arc::clone(&self.admission).try_acquire_owned() {
-            Ok(permit) if !draining => {
-                self.metrics.in_flight.inc();
-                Ok(Admitted { app: Arc::clone(self), _permit: permit })
-            }
-            Err(_) if !draining => {
-                let most = self.limits.max_concurrency;
-                let message = format!("All {most} places for requests are taken; try again.");
-                Err(Failure::new(ErrorCode::TooManyRequests, message).retry_after(1))
-            }
-            _ => {
-                let message = "This server is stopping; another one will answer.";
-                Err(Failure::new(ErrorCode::Draining, message).retry_after(1))
-            }
-        }
-    }
-
-    /// Takes no more requests, and waits until those admitted are answered or
-    /// the time is up. Answers how many are left.
-    pub(crate) async fn drain(&self) -> usize {
-        self.draining.store(true, Ordering::Release);
-        let most = self.limits.max_concurrency;
-        let all = self.admission.acquire_many(most);
-        match tokio::time::timeout(self.limits.drain, all).await {
-            Ok(_) => 0,
-            Err(_) => (most as usize).saturating_sub(self.admission.available_permits()),
-        }
+    /// The text of `/metrics`.
+    pub(crate) fn metrics_text(&self) -> Result<String, fmt::Error> {
+        // The breaker closes by the clock, and nobody is told when.
+        self.metrics.breaker_open.set(i64::from(self.admission.busy().is_some()));
+        self.metrics.encode()
     }
 }
 
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        self.app.metrics.in_flight.dec();
+impl Observer for App {
+    fn finished(&self, outcome: &Outcome) {
+        self.metrics.finished(outcome);
     }
 }

@@ -6,10 +6,15 @@ mod common;
 use std::{
     io,
     sync::{Arc, atomic::Ordering::SeqCst},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use common::{JSON, Running, begin, get, limits, metric, read_answer, say, start, start_loading, until};
+use common::{
+    IN_FLIGHT, JSON, WAITING, begin, get, limits, metric, occupy, read_answer, say, start, start_loading,
+    until,
+};
+use futures::future::join_all;
+use rstest::rstest;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,49 +22,28 @@ use tokio::{
     sync::oneshot,
 };
 use ttsfleet_inference::{Served, config::Limits};
+use ttsfleet_serving::{BodyLimits, Connections};
 
-const IN_FLIGHT: &str = "ttsfleet_requests_in_flight";
-const WAITING: &str = "ttsfleet_queue_depth";
-
-/// A request that keeps a thread busy until its client goes away.
-async fn occupy(server: &Running) -> TcpStream {
-    let before = server.seen.started.load(SeqCst);
-    let socket = begin(server.speech, json!({"input": "spin", "response_format": "pcm"})).await;
-    until("a thread is busy", async || server.seen.started.load(SeqCst) > before).await;
-    socket
+fn connections(change: impl FnOnce(&mut Connections)) -> Limits {
+    let mut limits = limits();
+    change(&mut limits.connections);
+    limits
 }
 
+#[rstest]
+#[case::bare("pcm", "audio")]
+#[case::kept_back_until_complete("wav", "audio")]
+#[case::encoded("mp3", "audio")]
+#[case::encoded("opus", "audio")]
+#[case::encoded("flac", "audio")]
+#[case::events("pcm", "sse")]
 #[tokio::test]
-async fn more_requests_than_allowed_are_refused_at_once() {
-    let server = start(limits()).await;
-    let _busy = [occupy(&server).await, occupy(&server).await];
-    let _waiting = [
-        begin(server.speech, json!({"input": "a"})).await,
-        begin(server.speech, json!({"input": "b"})).await,
-    ];
-    until("four are admitted", async || metric(server.health, IN_FLIGHT).await == 4.0).await;
-    let start = Instant::now();
-    let answer = say(server.speech, json!({"input": "hi"})).await;
-    assert_eq!((answer.status, answer.error_code().as_str()), (429, "TooManyRequests"));
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    assert_eq!(answer.json()["error"]["retryable"], true);
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-}
-
-#[tokio::test]
-async fn health_answers_while_all_threads_are_busy() {
-    let server = start(limits()).await;
-    let _busy = [occupy(&server).await, occupy(&server).await];
-    let start = Instant::now();
-    assert_eq!(get(server.health, "/healthz").await.status, 200);
-    assert_eq!(get(server.health, "/readyz").await.status, 200);
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_stops_its_synthesis() {
-    let server = start(limits()).await;
-    drop(occupy(&server).await);
+async fn a_client_that_leaves_stops_its_synthesis(#[case] format: &str, #[case] stream: &str) {
+    let server = start(Limits { whole_wav_bytes: 1 << 30, ..limits() }).await;
+    let order = json!({"input": "spin", "response_format": format, "stream_format": stream});
+    let client = begin(server.speech, order).await;
+    until("it is spoken", async || server.seen.started.load(SeqCst) == 1).await;
+    drop(client);
     until("it stops", async || server.seen.broken_off.load(SeqCst) == 1).await;
     until("its place is free", async || metric(server.health, IN_FLIGHT).await == 0.0).await;
     assert_eq!(metric(server.health, r#"ttsfleet_requests_total{code="ClientClosed"}"#).await, 1.0);
@@ -134,7 +118,8 @@ async fn a_slow_reader_gets_everything() {
 
 #[tokio::test]
 async fn a_reader_that_stops_reading_is_cut_off() {
-    let quick = Limits { write_timeout: Duration::from_millis(300), buffered_bytes: 64 << 10, ..limits() };
+    let quick = connections(|it| it.write_timeout = Duration::from_millis(300));
+    let quick = Limits { buffered_bytes: 64 << 10, ..quick };
     let server = start(quick).await;
     let _stalled = occupy(&server).await;
     until("its thread is free", async || server.seen.broken_off.load(SeqCst) == 1).await;
@@ -156,7 +141,11 @@ async fn a_request_cannot_hold_a_thread_for_ever() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
-    let server = start(Limits { body_timeout: Duration::from_millis(200), ..limits() }).await;
+    let server = start(Limits {
+        body: BodyLimits { timeout: Duration::from_millis(200), ..limits().body },
+        ..limits()
+    })
+    .await;
     let mut socket = TcpStream::connect(server.speech).await.unwrap();
     let head = format!("POST /v1/audio/speech HTTP/1.1\r\nhost: h\r\n{JSON}content-length: 100\r\n\r\n{{");
     socket.write_all(head.as_bytes()).await.unwrap();
@@ -166,7 +155,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 
 #[tokio::test]
 async fn headers_that_do_not_come_are_not_waited_for() {
-    let server = start(Limits { header_timeout: Duration::from_millis(200), ..limits() }).await;
+    let server = start(connections(|it| it.header_timeout = Duration::from_millis(200))).await;
     let mut socket = TcpStream::connect(server.speech).await.unwrap();
     socket.write_all(b"POST /v1/audio/speech HTTP/1.1\r\nhost:").await.unwrap();
     let mut rest = Vec::new();
@@ -232,6 +221,24 @@ async fn draining_finishes_what_is_admitted_and_refuses_the_rest() {
     assert_eq!((refused.status, refused.error_code().as_str()), (503, "Draining"));
     let answer = read_answer(&mut slow).await;
     assert!(answer.whole && answer.body.len() == 40 * 48_000, "{} bytes", answer.body.len());
+    server.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn draining_loses_nothing_that_was_admitted() {
+    let mut server =
+        start(Limits { buffered_bytes: 64 << 10, drain: Duration::from_secs(60), ..limits() }).await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let text = "word ".repeat(20);
+        clients.push(begin(server.speech, json!({"input": text, "response_format": "pcm"})).await);
+    }
+    until("two wait for the other two", async || metric(server.health, WAITING).await == 2.0).await;
+    server.stop.take().unwrap().send(()).unwrap();
+    until("it is not ready", async || get(server.health, "/readyz").await.status == 503).await;
+    for answer in join_all(clients.iter_mut().map(read_answer)).await {
+        assert!(answer.whole && answer.body.len() == 20 * 48_000, "{} bytes", answer.body.len());
+    }
     server.ended.await.unwrap().unwrap();
 }
 

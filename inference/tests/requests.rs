@@ -145,6 +145,23 @@ async fn events_carry_the_audio_and_then_the_usage() {
     assert_eq!(last["usage"], json!({"input_tokens": 7, "output_tokens": 2000, "total_tokens": 2007}));
 }
 
+#[rstest]
+#[case::cut("9", json!({"truncated": true, "input_chars": 9, "spoken_chars": 7}))]
+#[case::not_cut("7", json!({"truncated": false}))]
+#[case::nonsense("long", json!({"truncated": false}))]
+#[tokio::test]
+async fn the_last_event_says_whether_the_text_was_cut(#[case] sent: &str, #[case] expected: Value) {
+    let server = start(limits()).await;
+    let order = json!({"input": "one two", "response_format": "pcm", "stream_format": "sse"});
+    let headers = format!("{JSON}x-tts-input-chars: {sent}\r\n");
+    let answer = exchange(server.speech, &post(order.to_string(), &headers)).await;
+    let mut last = common::events(&answer).pop().unwrap();
+    for field in ["type", "usage"] {
+        last.as_object_mut().unwrap().remove(field).unwrap();
+    }
+    assert_eq!(last, expected);
+}
+
 #[tokio::test]
 async fn ids_are_taken_over_if_sane_and_made_otherwise() {
     let server = start(limits()).await;
@@ -156,5 +173,6 @@ async fn ids_are_taken_over_if_sane_and_made_otherwise() {
     let headers = format!("{JSON}x-request-id: not mine\r\ntraceparent: 00-nonsense\r\n");
     let answer = exchange(server.speech, &post(r#"{"input": "hi"}"#, &headers)).await;
     assert_eq!(answer.header("x-request-id").unwrap().len(), 32);
-    assert_eq!(answer.header("traceparent"), None);
+    let made = answer.header("traceparent").unwrap();
+    assert!(made.len() == 55 && made.starts_with("00-"), "{made}");
 }

@@ -20,8 +20,7 @@ pub enum LogFormat {
 /// Starts logging; `RUST_LOG` overrides the level of the program's events.
 pub fn init(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let events =
-        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
+    let events = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
     match format {
         LogFormat::Template => events.init(),
         LogFormat::Json => events.json().flatten_event(true).init(),

@@ -24,8 +24,7 @@ impl Throttle {
     /// Whether a line may be written, and if so how many were left out since
     /// the last one of this code; whoever writes it says that number too.
     pub(crate) fn pass(&mut self, code: &'static str, now: Instant) -> Option<u64> {
-        let bucket =
-            self.buckets.entry(code).or_insert(Bucket { tokens: BURST, filled: now, left_out: 0 });
+        let bucket = self.buckets.entry(code).or_insert(Bucket { tokens: BURST, filled: now, left_out: 0 });
         let since = now.saturating_duration_since(bucket.filled).as_secs_f64();
         bucket.tokens = (bucket.tokens + since * RATE).min(BURST);
         bucket.filled = bucket.filled.max(now);

@@ -172,10 +172,11 @@ mod tests {
     async fn ids_are_taken_over_if_sane_and_made_otherwise() {
         let seen = Arc::default();
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let response =
-            call(&seen, "/speak", &[("x-request-id", "mine"), ("traceparent", trace)]).await;
-        assert_eq!((&response.headers()["x-request-id"], &response.headers()["traceparent"]),
-                   (&HeaderValue::from_static("mine"), &HeaderValue::from_static(trace)));
+        let response = call(&seen, "/speak", &[("x-request-id", "mine"), ("traceparent", trace)]).await;
+        assert_eq!(
+            (&response.headers()["x-request-id"], &response.headers()["traceparent"]),
+            (&HeaderValue::from_static("mine"), &HeaderValue::from_static(trace))
+        );
         let response = call(&seen, "/speak", &[("x-request-id", "not mine"), ("traceparent", "00-x")]).await;
         assert_eq!(response.headers()["x-request-id"].len(), 32);
         assert!(TraceParent::from_headers(response.headers()).is_some());

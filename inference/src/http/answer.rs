@@ -11,8 +11,9 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{Stream, stream};
 use serde_json::{Value, json};
+use ttsfleet_serving::{Failure, Record};
 
-use super::{Failure, order::Order, record::Record};
+use super::{failures::inference, order::Order};
 use crate::{
     audio::{Format, wav},
     outbox::{Event, Receiver, Spoken},
@@ -33,6 +34,7 @@ pub(super) struct Playback {
     events: bool,
     sample_rate: u32,
     chars: usize,
+    cut_from: Option<usize>,
 }
 
 impl Playback {
@@ -44,8 +46,8 @@ impl Playback {
         served: &Served,
     ) -> Self {
         let sample_rate = served.model.manifest().sample_rate;
-        let Order { format, events, chars, .. } = *order;
-        Self { app, record, receiver, format, events, sample_rate, chars }
+        let Order { format, events, chars, cut_from, .. } = *order;
+        Self { app, record, receiver, format, events, sample_rate, chars, cut_from }
     }
 
     /// Waits for the first audio and answers with it, the rest to follow.
@@ -53,9 +55,9 @@ impl Playback {
         let first = match self.next().await {
             Event::Audio(bytes) => bytes,
             Event::Failed(failure) => return Err(failure),
-            Event::Done(_) => return Err(Failure::inference("the encoder made no audio")),
+            Event::Done(_) => return Err(inference("the encoder made no audio")),
         };
-        self.app.metrics.first_audio.observe(self.record.started().elapsed().as_secs_f64());
+        self.record.first_audio();
         match (self.events, self.format) {
             (true, _) => Ok(self.events(first)),
             (false, Format::Wav) => self.wav(first).await,
@@ -64,7 +66,7 @@ impl Playback {
     }
 
     async fn next(&mut self) -> Event {
-        let broken = || Event::Failed(Failure::inference("the synthesis panicked"));
+        let broken = || Event::Failed(inference("the synthesis panicked"));
         self.receiver.next().await.unwrap_or_else(broken)
     }
 
@@ -122,10 +124,10 @@ impl Playback {
             let mut playback = playback?;
             let (event, rest) = match playback.next().await {
                 Event::Audio(bytes) => (delta(&bytes), Some(playback)),
-                Event::Done(spoken) => (done(&spoken, playback.chars), None),
+                Event::Done(spoken) => (done(&spoken, playback.chars, playback.cut_from), None),
                 Event::Failed(failure) => {
                     playback.record.fail(&failure);
-                    (error(&failure, &playback.record.request_id), None)
+                    (error(&failure, playback.record.request_id()), None)
                 }
             };
             Some((Ok(event), rest))
@@ -159,14 +161,19 @@ fn delta(audio: &[u8]) -> Bytes {
 
 /// There are no tokens here; OpenAI's clients expect the fields, so they count
 /// characters in and milliseconds out.
-fn done(spoken: &Spoken, chars: usize) -> Bytes {
+fn done(spoken: &Spoken, chars: usize, cut_from: Option<usize>) -> Bytes {
     let milliseconds = spoken.audio.as_millis() as u64;
     let usage = json!({
         "input_tokens": chars,
         "output_tokens": milliseconds,
         "total_tokens": chars as u64 + milliseconds,
     });
-    event(&json!({"type": "speech.audio.done", "usage": usage}))
+    let mut done = json!({"type": "speech.audio.done", "usage": usage, "truncated": cut_from.is_some()});
+    if let Some(sent) = cut_from {
+        done["input_chars"] = sent.into();
+        done["spoken_chars"] = chars.into();
+    }
+    event(&done)
 }
 
 fn error(failure: &Failure, request_id: &str) -> Bytes {

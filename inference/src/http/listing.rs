@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::{Extension, extract::State, response::Response};
 use ttsfleet_models::Manifest;
+use ttsfleet_serving::{Record, answer, json};
 use ttsfleet_wire::speech::{ModelInfo, ModelList, VoiceInfo, VoiceList};
 
-use super::{failure::json, record::Record, routes::answer};
 use crate::state::App;
 
 /// `GET /v1/models`.

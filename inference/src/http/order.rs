@@ -1,9 +1,10 @@
 //! From a request as sent to an order as checked. No I/O.
 
 use ttsfleet_models::{Manifest, Utterance};
+use ttsfleet_serving::Failure;
 use ttsfleet_wire::{error::ErrorCode, speech::SpeechRequest};
 
-use super::{Failure, failure::unknown_voice};
+use super::failures::{parameter, unknown_voice};
 use crate::audio::Format;
 
 /// What to speak, and how to send it.
@@ -11,6 +12,8 @@ use crate::audio::Format;
 pub(super) struct Order {
     pub(super) text: String,
     pub(super) chars: usize,
+    /// Length of the text before it was cut on its way here, if it was.
+    pub(super) cut_from: Option<usize>,
     pub(super) voice: String,
     pub(super) speed: f32,
     pub(super) format: Format,
@@ -18,22 +21,22 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Judges a request against the model that is served.
+    /// Judges a request against the model that is served. `sent_chars` is what
+    /// the gateway says of the length of the text that it was sent.
     pub(super) fn new(
         request: SpeechRequest,
+        sent_chars: Option<usize>,
         manifest: &Manifest,
         max_chars: usize,
     ) -> Result<Self, Failure> {
         check_model(request.model.as_deref(), manifest)?;
         let chars = check_input(&request.input, max_chars)?;
         if request.instructions.is_some_and(|text| !text.is_empty()) {
-            return Err(Failure::parameter(
-                "instructions",
-                "This server takes no `instructions`; leave them out.",
-            ));
+            return Err(parameter("instructions", "This server takes no `instructions`; leave them out."));
         }
         Ok(Self {
             chars,
+            cut_from: sent_chars.filter(|&sent| sent > chars),
             voice: choose_voice(request.voice.as_ref().map(|voice| voice.name()), manifest)?,
             speed: check_speed(request.speed.unwrap_or(1.0))?,
             format: choose_format(request.response_format.as_deref())?,
@@ -63,7 +66,7 @@ fn check_model(asked: Option<&str>, manifest: &Manifest) -> Result<(), Failure> 
 
 fn check_input(input: &str, most: usize) -> Result<usize, Failure> {
     if input.trim().is_empty() {
-        return Err(Failure::parameter("input", "`input` is empty: it holds the text to speak."));
+        return Err(parameter("input", "`input` is empty: it holds the text to speak."));
     }
     let chars = input.chars().count();
     if chars > most {
@@ -86,7 +89,7 @@ fn check_speed(speed: f32) -> Result<f32, Failure> {
     if (0.25..=4.0).contains(&speed) {
         return Ok(speed);
     }
-    Err(Failure::parameter("speed", "`speed` must be from 0.25 to 4.0."))
+    Err(parameter("speed", "`speed` must be from 0.25 to 4.0."))
 }
 
 fn choose_format(name: Option<&str>) -> Result<Format, Failure> {
@@ -104,7 +107,7 @@ fn check_stream_format(name: Option<&str>) -> Result<bool, Failure> {
     match name {
         None | Some("audio") => Ok(false),
         Some("sse") => Ok(true),
-        Some(_) => Err(Failure::parameter("stream_format", "`stream_format` must be audio or sse.")),
+        Some(_) => Err(parameter("stream_format", "`stream_format` must be audio or sse.")),
     }
 }
 

@@ -7,33 +7,25 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
+use ttsfleet_serving::{Failure, Observer, Record, answer, track};
 use ttsfleet_wire::error::ErrorCode;
 
 use super::{
-    Failure,
     listing::{models, voices},
-    record::{Record, track},
     speech::speech,
 };
 use crate::state::App;
 
 pub(crate) fn speech_routes(app: Arc<App>) -> Router {
+    let observer: Arc<dyn Observer> = Arc::<App>::clone(&app);
     Router::new()
         .route("/v1/audio/speech", post(speech))
         .route("/v1/audio/voices", get(voices))
         .route("/v1/models", get(models))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), track))
+        .layer(middleware::from_fn_with_state(observer, track))
         .with_state(app)
-}
-
-/// The answer to a result, noting a failure.
-pub(super) fn answer(record: &Record, result: Result<Response, Failure>) -> Response {
-    result.unwrap_or_else(|failure| {
-        record.fail(&failure);
-        failure.response(&record.request_id)
-    })
 }
 
 async fn not_found(Extension(record): Extension<Arc<Record>>) -> Response {

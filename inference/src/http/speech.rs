@@ -8,18 +8,24 @@ use std::{
 
 use axum::{
     Extension,
-    body::Body,
     extract::{Request, State},
-    http::{HeaderMap, header},
+    http::HeaderMap,
     response::Response,
 };
-use futures::StreamExt;
-use ttsfleet_wire::{error::ErrorCode, speech::SpeechRequest};
+use ttsfleet_serving::{Failure, Record, answer, read_json_body};
+use ttsfleet_wire::{
+    error::ErrorCode,
+    headers::{INPUT_CHARS, MODEL, QUEUE_MS},
+    speech::SpeechRequest,
+};
 
-use super::{Failure, answer::Playback, order::Order, record::Record, routes::answer};
+use super::{
+    answer::Playback,
+    failures::{inference, of_model},
+    order::Order,
+};
 use crate::{
     audio::EncodeError,
-    config::Limits,
     outbox::{self, Event, Refused, Sender, Spoken},
     state::{App, Served},
 };
@@ -34,48 +40,27 @@ pub(super) async fn speech(
 }
 
 async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result<Response, Failure> {
+    // An overloaded server says so before it reads anything. The place itself
+    // is taken only once the body is here, or slow senders would hold them all.
+    app.admission.check()?;
+    let (served, _) = app.served()?;
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, &app.limits).await?;
+    let body = read_json_body(&parts.headers, body, &app.limits.body).await?;
     let request = SpeechRequest::parse(&body)?;
     drop(body);
-    let (served, _) = app.served()?;
-    let order = Order::new(request, served.model.manifest(), app.limits.max_input_chars)?;
+    let sent_chars = sent_chars(&parts.headers);
+    let order = Order::new(request, sent_chars, served.model.manifest(), app.limits.max_input_chars)?;
     record.set_input_chars(order.chars);
-    record.hold(app.admit()?);
+    record.hold(app.admission.admit()?);
     let order = check_text(served, order).await?;
     let (playback, queued) = start(app, served, record, &order).await?;
     let response = playback.respond().await?;
     Ok(with_headers(response, served, queued))
 }
 
-/// Reads the body, within its bounds of kind, size and time.
-async fn read_body(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Vec<u8>, Failure> {
-    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = declared.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        let message = "Send the body as JSON, with the header `content-type: application/json`.";
-        return Err(Failure::new(ErrorCode::UnsupportedMediaType, message));
-    }
-    let read = tokio::time::timeout(limits.body_timeout, collect(body, limits.max_body_bytes));
-    read.await.unwrap_or_else(|_| {
-        let seconds = limits.body_timeout.as_secs();
-        let message = format!("The body did not arrive within {seconds} s.");
-        Err(Failure::new(ErrorCode::RequestTimeout, message))
-    })
-}
-
-async fn collect(body: Body, most: usize) -> Result<Vec<u8>, Failure> {
-    let mut collected = Vec::new();
-    let mut stream = body.into_data_stream();
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| Failure::new(ErrorCode::InvalidJson, "The body ended early."))?;
-        if collected.len() + piece.len() > most {
-            let message = format!("The body is larger than {most} bytes.");
-            return Err(Failure::new(ErrorCode::BodyTooLarge, message));
-        }
-        collected.extend_from_slice(&piece);
-    }
-    Ok(collected)
+/// How long the text was when the gateway got it, if it says so.
+fn sent_chars(headers: &HeaderMap) -> Option<usize> {
+    headers.get(INPUT_CHARS)?.to_str().ok()?.parse().ok()
 }
 
 /// Asks the model whether it can speak the text, off the runtime, as this is
@@ -83,10 +68,10 @@ async fn collect(body: Body, most: usize) -> Result<Vec<u8>, Failure> {
 async fn check_text(served: &Arc<Served>, order: Order) -> Result<Order, Failure> {
     let served = Arc::clone(served);
     let checked = tokio::task::spawn_blocking(move || {
-        served.model.check(&order.utterance())?;
+        served.model.check(&order.utterance()).map_err(of_model)?;
         Ok(order)
     });
-    checked.await.unwrap_or_else(|_| Err(Failure::inference("the check of the text panicked")))
+    checked.await.unwrap_or_else(|_| Err(inference("the check of the text panicked")))
 }
 
 /// Waits for a thread and sets it to work; answers how long the wait was.
@@ -97,9 +82,13 @@ async fn start(
     order: &Order,
 ) -> Result<(Playback, Duration), Failure> {
     let waiting = Instant::now();
-    let depth = QueueDepth::enter(app);
-    let slot = app.pool.slot().await.ok_or_else(|| Failure::inference("no synthesis threads"))?;
-    drop(depth);
+    let slot = match app.pool.free_slot() {
+        Some(slot) => slot,
+        None => {
+            let _waiting = app.admission.join_queue();
+            app.pool.slot().await.ok_or_else(|| inference("no synthesis threads"))?
+        }
+    };
     let queued = waiting.elapsed();
     app.metrics.queue_time.observe(queued.as_secs_f64());
 
@@ -107,25 +96,9 @@ async fn start(
     let (sender, receiver) = outbox::channel(app.limits.buffered_bytes, deadline);
     let playback = Playback::new(Arc::clone(app), Arc::clone(record), receiver, order, served);
     let (app, served, order) = (Arc::clone(app), Arc::clone(served), order.clone());
-    let span = tracing::info_span!("synthesis", request_id = record.request_id);
+    let span = tracing::info_span!("synthesis", request_id = record.request_id());
     app.clone().pool.run(slot, move || span.in_scope(|| synthesise(&app, &served, &order, sender)));
     Ok((playback, queued))
-}
-
-/// Counts a request as waiting for as long as it does, even if it is dropped.
-struct QueueDepth(Arc<App>);
-
-impl QueueDepth {
-    fn enter(app: &Arc<App>) -> Self {
-        app.metrics.queue_depth.inc();
-        Self(Arc::clone(app))
-    }
-}
-
-impl Drop for QueueDepth {
-    fn drop(&mut self) {
-        self.0.metrics.queue_depth.dec();
-    }
 }
 
 /// Speaks on a synthesis thread, into `sender`.
@@ -157,7 +130,7 @@ enum Stop {
 
 impl From<EncodeError> for Stop {
     fn from(error: EncodeError) -> Self {
-        Self::Failed(Failure::inference(error.to_string()))
+        Self::Failed(inference(error.to_string()))
     }
 }
 
@@ -181,9 +154,9 @@ fn encode(served: &Served, order: &Order, sender: &mut Sender) -> Result<usize, 
     if let Some(reason) = stop {
         return Err(reason);
     }
-    spoken.map_err(|error| Stop::Failed(error.into()))?;
+    spoken.map_err(|error| Stop::Failed(of_model(error)))?;
     if samples == 0 {
-        return Err(Stop::Failed(Failure::inference("the model made no audio")));
+        return Err(Stop::Failed(inference("the model made no audio")));
     }
     let mut bytes = Vec::new();
     encoder.finish(&mut bytes)?;
@@ -200,8 +173,8 @@ fn send(sender: &mut Sender, bytes: Vec<u8>) -> Result<(), Stop> {
 fn with_headers(mut response: Response, served: &Served, queued: Duration) -> Response {
     let headers = response.headers_mut();
     if let Ok(id) = served.id().parse() {
-        headers.insert("x-tts-model", id);
+        headers.insert(MODEL, id);
     }
-    headers.insert("x-tts-queue-ms", (queued.as_millis() as u64).into());
+    headers.insert(QUEUE_MS, (queued.as_millis() as u64).into());
     response
 }

@@ -7,12 +7,13 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
 
 use clap::Parser;
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -32,10 +33,12 @@ pub(crate) const RATE: u32 = 24_000;
 pub(crate) struct Seen {
     pub(crate) started: AtomicUsize,
     pub(crate) broken_off: AtomicUsize,
+    /// Set by a test to end what burns.
+    pub(crate) released: AtomicBool,
 }
 
 /// Speaks one second of a tone for each word. Some words are commands: `spin`
-/// computes until nobody listens, `panic` panics, `fail` fails, `mute` makes
+/// speaks until nobody listens, `burn` computes until released, `panic` panics, `fail` fails, `mute` makes
 /// nothing, `nan` gives numbers that are not audio; `ПРИВЕТ` cannot be read.
 pub(crate) struct Tones {
     pub(crate) manifest: Manifest,
@@ -83,6 +86,11 @@ impl SpeechModel for Tones {
                 "panic" => panic!("on purpose"),
                 "fail" => return Err(SpeechError::Inference("on purpose".into())),
                 "mute" => continue,
+                "burn" => {
+                    while !self.seen.released.load(SeqCst) {
+                        std::hint::spin_loop();
+                    }
+                }
                 _ => {}
             }
             loop {
@@ -138,6 +146,14 @@ pub(crate) async fn start_loading(
     let (stop, stopped) = oneshot::channel();
     let ended = tokio::spawn(server.run(load, async { _ = stopped.await }));
     Running { speech, health, seen, stop: Some(stop), ended }
+}
+
+/// A request that keeps a thread busy until its client goes away.
+pub(crate) async fn occupy(server: &Running) -> TcpStream {
+    let before = server.seen.started.load(SeqCst);
+    let socket = begin(server.speech, json!({"input": "spin", "response_format": "pcm"})).await;
+    until("a thread is busy", async || server.seen.started.load(SeqCst) > before).await;
+    socket
 }
 
 /// Waits for a condition, and fails if it does not come.
@@ -243,6 +259,10 @@ pub(crate) async fn begin(address: SocketAddr, body: serde_json::Value) -> TcpSt
     socket.write_all(&post(body.to_string(), JSON)).await.unwrap();
     socket
 }
+
+pub(crate) const IN_FLIGHT: &str = "ttsfleet_requests_in_flight";
+pub(crate) const WAITING: &str = "ttsfleet_queue_depth";
+pub(crate) const BREAKER: &str = "ttsfleet_queue_breaker_open";
 
 /// The value of one line of `/metrics`.
 pub(crate) async fn metric(health: SocketAddr, line: &str) -> f64 {

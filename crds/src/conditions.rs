@@ -7,7 +7,7 @@ use std::fmt;
 pub enum ConditionType {
     /// Everything the spec asks for is in place and serves.
     Ready,
-    /// At least one pod serves.
+    /// At least one pod of a pool serves, and one of the gateway reaches it.
     Available,
     /// A change is on its way to the pods.
     Progressing,
@@ -31,8 +31,10 @@ pub enum Reason {
     RollingOut,
     /// Some pods serve, others do not yet.
     SomePodsNotReady,
-    /// No pod serves.
+    /// No pod of any pool serves.
     NoPodReady,
+    /// No pod of the gateway serves, so that the pools are out of reach.
+    NoGatewayReady,
     /// At least one pod serves.
     PodsServing,
     /// The current template runs everywhere.
@@ -47,6 +49,8 @@ pub enum Reason {
     WaitingForCleanup,
     /// The API server refuses a child object.
     ChangeRefused,
+    /// The cluster lacks the kind of object that spec.expose asks for.
+    ExposeUnavailable,
     /// Something in the cluster keeps changing a child back.
     Overridden,
     /// The API server refuses the pods, by quota or policy.
@@ -55,6 +59,8 @@ pub enum Reason {
     Unschedulable,
     /// A container was killed because it used more memory than it has.
     OutOfMemory,
+    /// A server could not load its model.
+    ModelLoadFailed,
     /// A container keeps ending.
     CrashLooping,
     /// The image cannot be pulled or started.

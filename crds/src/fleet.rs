@@ -3,10 +3,13 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::{Model, Resources, Scheduling, TtsDeploymentStatus};
+use crate::{
+    Expose, Gateway, Limits, Model, Observability, Resilience, Resources, Routing, Scheduling, TtsDeploymentStatus,
+    rules,
+};
 
 /// What a fleet shall be. Every field has a default: `spec: {}` is a fleet of
-/// two pods that speak with the voice built into the image.
+/// two pods that speak with the voice built into the image, and a gateway.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "ttsfleet.dev",
@@ -35,36 +38,60 @@ use crate::{Model, Resources, Scheduling, TtsDeploymentStatus};
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "!has(self.routing.tiers) || self.routing.tiers.all(tier, tier.pools.all(name, \
+     self.pools.exists(pool, pool.name == name)))"
+).message(
+    "routing.tiers[].pools must name pools of spec.pools; add the pool there, or remove its name from the tier"
+))]
 pub struct TtsDeploymentSpec {
-    /// Pods in each pool. This is the number that `kubectl scale` changes,
-    /// which is why it stands here and not in the pool. 0 stops the fleet and
-    /// keeps everything else in place.
+    /// Pods in each pool that does not say otherwise. This is the number that
+    /// `kubectl scale` changes, which is why it stands here and not in the
+    /// pool. 0 stops those pools and keeps everything else in place.
     #[serde(default = "default_replicas")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
 
-    /// Groups of equal pods. One pool for now: sharing requests out between
-    /// several pools needs routing tiers, which this version does not have.
+    /// Groups of equal pods. Which callers may use which, and in what order,
+    /// is in spec.routing.
     #[serde(default = "default_pools")]
     #[schemars(length(min = 1, max = 8))]
-    #[x_kube(validation = Rule::new("self.size() <= 1").message(
-        "more than one pool needs routing tiers, which this version does not have; keep one pool, or create a \
-         TtsDeployment for each"
-    ))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    #[x_kube(validation = Rule::new("self.all(pool, oldSelf.exists(old, old.name == pool.name))").message(
-        "a pool's name cannot be changed, because its pods would all be replaced at once; keep the old name, or \
-         create a second TtsDeployment with the name you want and move the traffic to it"
+    #[x_kube(validation = Rule::new("self.exists(pool, oldSelf.exists(old, old.name == pool.name))").message(
+        "a pool's name cannot be changed, because all of the fleet's pods would go before the new ones serve; add a \
+         pool of the new name, and remove the old one once the new one serves"
     ))]
     pub pools: Vec<Pool>,
+
+    /// The pods that callers talk to.
+    #[serde(default)]
+    pub gateway: Gateway,
+
+    /// Who may use which pools.
+    #[serde(default)]
+    pub routing: Routing,
+
+    /// Bounds on the text of a request.
+    #[serde(default)]
+    pub limits: Limits,
+
+    /// How the fleet copes with pods that are slow, busy or gone.
+    #[serde(default)]
+    pub resilience: Resilience,
+
+    /// What the fleet tells about its work.
+    #[serde(default)]
+    pub observability: Observability,
+
+    /// How the fleet is reached from outside the cluster. Empty: not at all.
+    #[serde(default)]
+    pub expose: Expose,
 
     /// How long a stopping pod has to finish the requests it has taken, such
     /// as 30s or 5m; 1s to 1h. Node drains and rollouts wait this long at most.
     #[serde(default = "default_drain_timeout")]
     #[schemars(length(max = 12))]
-    #[x_kube(validation = Rule::new(
-        "self.matches('^([0-9]{1,5}[smh]){1,3}$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')"
-    ).message("drainTimeout must be a duration from 1s to 1h, written like 30s, 5m or 1m30s"))]
+    #[x_kube(validation = rules::seconds("drainTimeout", "1s", "1h", "30s, 5m or 1m30s"))]
     pub drain_timeout: String,
 }
 
@@ -73,12 +100,22 @@ pub struct TtsDeploymentSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Pool {
     /// Names the pool's Deployment, `<fleet>-<pool>`. Cannot be changed.
+    /// gateway, shadow, jobs and judge are kept for the fleet's own parts.
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message(
         "a pool's name must be at most 20 characters of a-z, 0-9 and '-', and begin and end with a letter or digit; \
          for example: main"
     ))]
+    #[x_kube(validation = Rule::new("!(self in ['gateway', 'shadow', 'jobs', 'judge'])").message(
+        "a pool cannot be named gateway, shadow, jobs or judge, because the fleet's own parts are; choose another \
+         name, for example: main"
+    ))]
     pub name: String,
+
+    /// Pods in this pool; spec.replicas if absent. 0 stops the pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: Option<i32>,
 
     /// The model to serve. Without one, the pods speak with the voice built
     /// into the image.
@@ -105,6 +142,10 @@ pub struct Pool {
     "capacity.maxConcurrency must be at least capacity.workers, or some workers could never be used; raise \
      maxConcurrency or lower workers"
 ))]
+#[x_kube(validation = Rule::new("self.maxQueueDepth < self.maxConcurrency").message(
+    "capacity.maxQueueDepth must be below capacity.maxConcurrency, or no queue could ever be too deep; lower \
+     maxQueueDepth or raise maxConcurrency"
+))]
 pub struct Capacity {
     /// Synthesis threads: texts spoken at the same time. About one for each
     /// CPU is fastest; more let short texts overtake long ones.
@@ -117,11 +158,21 @@ pub struct Capacity {
     #[serde(default = "default_max_concurrency")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_concurrency: i32,
+
+    /// Requests that may wait for a synthesis thread. When more do, the pod
+    /// refuses all new ones for resilience.breaker.queue.openFor.
+    #[serde(default = "default_max_queue_depth")]
+    #[schemars(range(min = 0, max = 999))]
+    pub max_queue_depth: i32,
 }
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { workers: default_workers(), max_concurrency: default_max_concurrency() }
+        Self {
+            workers: default_workers(),
+            max_concurrency: default_max_concurrency(),
+            max_queue_depth: default_max_queue_depth(),
+        }
     }
 }
 
@@ -130,6 +181,7 @@ impl Pool {
     pub fn named(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            replicas: None,
             model: None,
             resources: Resources::default(),
             capacity: Capacity::default(),
@@ -140,7 +192,17 @@ impl Pool {
 
 impl Default for TtsDeploymentSpec {
     fn default() -> Self {
-        Self { replicas: default_replicas(), pools: default_pools(), drain_timeout: default_drain_timeout() }
+        Self {
+            replicas: default_replicas(),
+            pools: default_pools(),
+            gateway: Gateway::default(),
+            routing: Routing::default(),
+            limits: Limits::default(),
+            resilience: Resilience::default(),
+            observability: Observability::default(),
+            expose: Expose::default(),
+            drain_timeout: default_drain_timeout(),
+        }
     }
 }
 
@@ -157,9 +219,13 @@ fn default_drain_timeout() -> String {
 }
 
 fn default_workers() -> i32 {
-    2
+    8
 }
 
 fn default_max_concurrency() -> i32 {
     30
+}
+
+fn default_max_queue_depth() -> i32 {
+    20
 }

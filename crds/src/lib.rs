@@ -6,16 +6,27 @@
 pub mod amount;
 pub mod conditions;
 mod fleet;
+mod gateway;
 mod generate;
 mod model;
+mod resilience;
 mod resources;
+mod routing;
+mod rules;
 mod scheduling;
 mod status;
 
 pub use amount::Amount;
 pub use fleet::{Capacity, Pool, TtsDeployment, TtsDeploymentSpec};
+pub use gateway::{Expose, Gateway, GatewayResources, HttpRoute, Ingress, ParentRef};
 pub use generate::{GeneratedFile, generate};
 pub use model::{Model, Source};
+pub use resilience::{
+    Breaker, OnExhausted, QueueBreaker, Resilience, Retries, SlowCallBreaker, Timeouts,
+};
 pub use resources::{Gpu, GpuMode, Resources};
+pub use routing::{
+    Limits, LogFormat, Observability, OnOverflow, Routing, STANDARD_TIER, SecretRef, Tier, TierFrom,
+};
 pub use scheduling::Scheduling;
-pub use status::{PoolModel, PoolStatus, TtsDeploymentStatus};
+pub use status::{GatewayStatus, PoolModel, PoolStatus, TtsDeploymentStatus};

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Amount;
+use crate::{Amount, rules};
 
 /// What one pod gets, and is held to. Each amount is request and limit in
 /// one, so that pods are always of the Guaranteed class: they are the last to
@@ -15,27 +15,18 @@ pub struct Resources {
     /// Memory, from 64Mi to 4Ti. A pod that needs more is killed, and the
     /// fleet's Degraded condition says so.
     #[serde(default = "default_memory")]
-    #[x_kube(validation = Rule::new(
-        "string(self).matches('^[0-9]{1,12}([.][0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$') && \
-         quantity(string(self)).compareTo(quantity('64Mi')) >= 0 && quantity(string(self)).compareTo(quantity('4Ti')) <= 0"
-    ).message("resources.memory must be from 64Mi to 4Ti, written like 512Mi or 8Gi"))]
+    #[x_kube(validation = rules::memory("resources.memory", "64Mi", "4Ti", "512Mi or 8Gi"))]
     pub memory: Amount,
 
     /// CPUs, from 50m (a twentieth) to 256.
     #[serde(default = "default_cpu")]
-    #[x_kube(validation = Rule::new(
-        "string(self).matches('^[0-9]{1,6}m?$|^[0-9]{1,3}[.][0-9]{1,3}$') && \
-         quantity(string(self)).compareTo(quantity('50m')) >= 0 && quantity(string(self)).compareTo(quantity('256')) <= 0"
-    ).message("resources.cpu must be from 50m to 256, written like 500m, 2 or \"1.5\""))]
+    #[x_kube(validation = rules::cpu("resources.cpu", "50m", "256"))]
     pub cpu: Amount,
 
     /// Disk for fetched models, logs and temporary files, from 128Mi to 4Ti.
     /// Must be larger than the model.
     #[serde(default = "default_ephemeral_storage")]
-    #[x_kube(validation = Rule::new(
-        "string(self).matches('^[0-9]{1,12}([.][0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$') && \
-         quantity(string(self)).compareTo(quantity('128Mi')) >= 0 && quantity(string(self)).compareTo(quantity('4Ti')) <= 0"
-    ).message("resources.ephemeralStorage must be from 128Mi to 4Ti, written like 512Mi or 8Gi"))]
+    #[x_kube(validation = rules::memory("resources.ephemeralStorage", "128Mi", "4Ti", "512Mi or 8Gi"))]
     pub ephemeral_storage: Amount,
 
     /// Whether and how a pod uses GPUs.
@@ -73,10 +64,7 @@ pub struct Gpu {
 
     /// Mps only, and required there: GPU memory that one pod may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new(
-        "string(self).matches('^[0-9]{1,12}([.][0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$') && \
-         quantity(string(self)).compareTo(quantity('64Mi')) >= 0 && quantity(string(self)).compareTo(quantity('4Ti')) <= 0"
-    ).message("gpu.memoryLimit must be from 64Mi to 4Ti, written like 6Gi"))]
+    #[x_kube(validation = rules::memory("gpu.memoryLimit", "64Mi", "4Ti", "6Gi"))]
     pub memory_limit: Option<Amount>,
 
     /// Mps only: share of the GPU's threads that one pod may use at a time, in

@@ -12,23 +12,27 @@ pub struct TtsDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Pods there are.
+    /// Pods there are in all pools.
     #[serde(default)]
     pub replicas: i32,
 
-    /// Pods that are ready to speak.
+    /// Pods of all pools that are ready to speak.
     #[serde(default)]
     pub ready_replicas: i32,
 
-    /// Label selector of the fleet's pods, for the scale subresource.
+    /// Label selector of the pods of all pools, for the scale subresource.
     #[serde(default)]
     pub selector: String,
 
-    /// The model in one word: `name@version`, or `built-in`.
+    /// The first pool's model in one word: `name@version`, or `built-in`.
     #[serde(default)]
     pub model: String,
 
-    /// The same by pool.
+    /// The gateway's pods.
+    #[serde(default)]
+    pub gateway: GatewayStatus,
+
+    /// Pods and model of each pool.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub pools: Vec<PoolStatus>,
@@ -38,6 +42,18 @@ pub struct TtsDeploymentStatus {
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// The gateway's pods.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayStatus {
+    /// Pods there are.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Pods that are ready to pass requests on.
+    #[serde(default)]
+    pub ready: i32,
 }
 
 /// One pool's pods and model.

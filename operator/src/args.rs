@@ -12,7 +12,11 @@ pub struct Args {
     #[arg(long, env = "TTSFLEET_INFERENCE_IMAGE")]
     pub inference_image: String,
 
-    /// When nodes pull that image.
+    /// Image of the gateway that fleets run.
+    #[arg(long, env = "TTSFLEET_GATEWAY_IMAGE")]
+    pub gateway_image: String,
+
+    /// When nodes pull these images.
     #[arg(long, env = "TTSFLEET_PULL_POLICY", value_enum, default_value = "IfNotPresent")]
     pub pull_policy: PullPolicy,
 

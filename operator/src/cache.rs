@@ -1,111 +1,111 @@
 //! What the operator remembers of the cluster: its own objects, cut down to
 //! what decisions need.
 
+use std::sync::Arc;
+
 use futures::{Stream, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::runtime::reflector::store::Writer;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::reflector::store::{Writer, WriterDropped};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use ttsfleet_crds::TtsDeployment;
 
 use crate::backoff::Pauses;
 use crate::fleet::build::labels;
 use crate::fleet::ownership;
+use crate::kinds::{ChildWriters, Children, Kind, Live};
 
 /// The objects as last seen.
 #[derive(Clone)]
 pub struct Caches {
-    /// The fleets.
-    pub fleets: Store<TtsDeployment>,
-    /// See [`crate::fleet::build::Children`].
-    pub service_accounts: Store<ServiceAccount>,
-    /// See [`crate::fleet::build::Children`].
-    pub network_policies: Store<NetworkPolicy>,
-    /// See [`crate::fleet::build::Children`].
-    pub models: Store<ConfigMap>,
-    /// See [`crate::fleet::build::Children`].
-    pub services: Store<Service>,
-    /// See [`crate::fleet::build::Children`].
-    pub disruption_budgets: Store<PodDisruptionBudget>,
-    /// See [`crate::fleet::build::Children`].
-    pub deployments: Store<Deployment>,
+    pub(crate) fleets: Store<TtsDeployment>,
+    children: Children,
     /// The fleets' pods, without their specs.
-    pub pods: Store<Pod>,
+    pods: Store<Pod>,
 }
 
 /// The writing ends of [`Caches`].
 pub(crate) struct Writers {
     pub(crate) fleets: Writer<TtsDeployment>,
-    pub(crate) service_accounts: Writer<ServiceAccount>,
-    pub(crate) network_policies: Writer<NetworkPolicy>,
-    pub(crate) models: Writer<ConfigMap>,
-    pub(crate) services: Writer<Service>,
-    pub(crate) disruption_budgets: Writer<PodDisruptionBudget>,
-    pub(crate) deployments: Writer<Deployment>,
+    pub(crate) children: ChildWriters,
     pub(crate) pods: Writer<Pod>,
 }
 
 impl Caches {
     pub(crate) fn new() -> (Self, Writers) {
         let (fleets, fleets_writer) = reflector::store();
-        let (service_accounts, service_accounts_writer) = reflector::store();
-        let (network_policies, network_policies_writer) = reflector::store();
-        let (models, models_writer) = reflector::store();
-        let (services, services_writer) = reflector::store();
-        let (disruption_budgets, disruption_budgets_writer) = reflector::store();
-        let (deployments, deployments_writer) = reflector::store();
+        let (children, children_writers) = Children::new();
         let (pods, pods_writer) = reflector::store();
-        let caches = Self {
-            fleets,
-            service_accounts,
-            network_policies,
-            models,
-            services,
-            disruption_budgets,
-            deployments,
-            pods,
-        };
-        let writers = Writers {
-            fleets: fleets_writer,
-            service_accounts: service_accounts_writer,
-            network_policies: network_policies_writer,
-            models: models_writer,
-            services: services_writer,
-            disruption_budgets: disruption_budgets_writer,
-            deployments: deployments_writer,
-            pods: pods_writer,
-        };
-        (caches, writers)
+        let writers = Writers { fleets: fleets_writer, children: children_writers, pods: pods_writer };
+        (Self { fleets, children, pods }, writers)
     }
 
     /// Resolves when every kind has been listed once. Deciding on less would
     /// make what is there look missing.
-    pub(crate) async fn ready(&self) -> Result<(), reflector::store::WriterDropped> {
-        let Self {
-            fleets,
-            service_accounts,
-            network_policies,
-            models,
-            services,
-            disruption_budgets,
-            deployments,
-            pods,
-        } = self;
-        fleets.wait_until_ready().await?;
-        service_accounts.wait_until_ready().await?;
-        network_policies.wait_until_ready().await?;
-        models.wait_until_ready().await?;
-        services.wait_until_ready().await?;
-        disruption_budgets.wait_until_ready().await?;
-        deployments.wait_until_ready().await?;
-        pods.wait_until_ready().await
+    pub(crate) async fn ready(&self) -> Result<(), WriterDropped> {
+        self.fleets.wait_until_ready().await?;
+        self.children.ready().await?;
+        self.pods.wait_until_ready().await
     }
+
+    /// Everything about a fleet.
+    pub(crate) fn gather(&self, fleet: &TtsDeployment) -> Live {
+        self.children.of_fleet(fleet, of_fleet(fleet, &self.pods))
+    }
+}
+
+/// All fleets' objects of one kind, as last seen.
+#[derive(Clone)]
+pub(crate) struct Cache<K: Kind> {
+    objects: Store<K>,
+    /// Whether the cluster lacks the kind: that of an add-on, say.
+    missing: watch::Receiver<bool>,
+}
+
+/// The writing end of a [`Cache`].
+pub(crate) struct CacheWriter<K: Kind> {
+    objects: Writer<K>,
+    missing: watch::Sender<bool>,
+}
+
+/// An empty cache.
+pub(crate) fn new<K: Kind>() -> (Cache<K>, CacheWriter<K>) {
+    let (store, writer) = reflector::store();
+    let (sender, receiver) = watch::channel(false);
+    (Cache { objects: store, missing: receiver }, CacheWriter { objects: writer, missing: sender })
+}
+
+impl<K: Kind> Cache<K> {
+    /// Resolves when the kind has been listed, or is known to be missing.
+    pub(crate) async fn ready(&self) -> Result<(), WriterDropped> {
+        let mut missing = self.missing.clone();
+        tokio::select! {
+            listed = self.objects.wait_until_ready() => listed,
+            Ok(_) = missing.wait_for(|missing| *missing) => Ok(()),
+        }
+    }
+
+    /// Those of one fleet.
+    pub(crate) fn of_fleet(&self, fleet: &TtsDeployment) -> Vec<Arc<K>> {
+        of_fleet(fleet, &self.objects)
+    }
+}
+
+fn of_fleet<K>(fleet: &TtsDeployment, store: &Store<K>) -> Vec<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let uid = fleet.metadata.uid.as_deref();
+    let (name, namespace) = (fleet.metadata.name.as_deref(), fleet.metadata.namespace.as_deref());
+    store.state_filter(|object| {
+        let labelled = object.labels().get(labels::INSTANCE).map(String::as_str) == name;
+        let owned = object.owner_references().iter().any(|owner| Some(owner.uid.as_str()) == uid);
+        object.meta().namespace.as_deref() == namespace && (labelled || owned)
+    })
 }
 
 /// Objects of the kind that belong to fleets, in one namespace or all.
@@ -119,17 +119,26 @@ where
     }
 }
 
-/// Watches children of one kind into a cache.
-pub(crate) fn children<K>(
+/// Watches children of one kind into a cache. If the cluster lacks the kind,
+/// that is asked again and again, quietly.
+pub(crate) fn children<K: Kind>(
     api: Api<K>,
-    writer: Writer<K>,
-) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
-{
-    watch(api, writer, watcher::Config::default().labels(labels::SELECTOR), |object: &mut K| {
-        ownership::keep_intruders(object.meta_mut());
+    writer: CacheWriter<K>,
+) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static {
+    let CacheWriter { objects, missing } = writer;
+    let config = watcher::Config::default().labels(labels::SELECTOR);
+    let watched = watch(api, objects, config, |object: &mut K| ownership::keep_intruders(object.meta_mut()));
+    watched.filter_map(move |item| {
+        let lacking = matches!(&item, Err(error) if is_missing(error));
+        if lacking {
+            missing.send_replace(true);
+        }
+        std::future::ready((!lacking).then_some(item))
     })
+}
+
+fn is_missing(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
 /// Watches the fleets' pods into a cache.

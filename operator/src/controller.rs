@@ -92,24 +92,11 @@ fn controller(
     caches: &Caches,
     writers: Writers,
 ) -> Controller<TtsDeployment> {
-    let Writers {
-        fleets,
-        service_accounts,
-        network_policies,
-        models,
-        services,
-        disruption_budgets,
-        deployments,
-        pods,
-    } = writers;
-    Controller::for_stream(cache::fleets(cache::api(client, namespace), fleets), caches.fleets.clone())
-        .owns_stream(cache::children(cache::api(client, namespace), service_accounts))
-        .owns_stream(cache::children(cache::api(client, namespace), network_policies))
-        .owns_stream(cache::children(cache::api(client, namespace), models))
-        .owns_stream(cache::children(cache::api(client, namespace), services))
-        .owns_stream(cache::children(cache::api(client, namespace), disruption_budgets))
-        .owns_stream(cache::children(cache::api(client, namespace), deployments))
-        .watches_stream(cache::pods(cache::api(client, namespace), pods), fleet_of)
+    let Writers { fleets, children, pods } = writers;
+    let controller =
+        Controller::for_stream(cache::fleets(cache::api(client, namespace), fleets), caches.fleets.clone())
+            .watches_stream(cache::pods(cache::api(client, namespace), pods), fleet_of);
+    children.watched_by(controller, client, namespace)
 }
 
 /// A pod's owner is a ReplicaSet, which is not watched: its label says which

@@ -81,7 +81,11 @@ async fn lead(
     let operator = Operator {
         client,
         scope: args.namespace.map_or(Scope::Cluster, Scope::Namespace),
-        settings: Settings { image: args.inference_image, pull_policy: args.pull_policy },
+        settings: Settings {
+            inference_image: args.inference_image,
+            gateway_image: args.gateway_image,
+            pull_policy: args.pull_policy,
+        },
         clock: system_clock(),
         metrics,
         identity,

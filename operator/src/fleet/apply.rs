@@ -1,49 +1,22 @@
 //! Makes the live objects what they shall be, with as few writes as possible.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use ttsfleet_crds::conditions::Reason;
 
-use super::build::{Children, labels};
-use super::gather::Live;
+use super::build::{Wanted, labels};
 use super::status::Problem;
 use super::validate::Fleet;
 use super::{diff, ownership, repairs::Repairs};
 use crate::FIELD_MANAGER;
+use crate::kinds::{Child, Kind, Live};
 use crate::metrics::Metrics;
-
-/// A kind of object that fleets consist of.
-trait Child:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + Serialize
-    + DeserializeOwned
-    + Send
-    + Sync
-{
-}
-
-impl<K> Child for K where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + Serialize
-        + DeserializeOwned
-        + Send
-        + Sync
-{
-}
 
 /// Why an object could not be made what it shall be.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +41,19 @@ pub enum ApplyError {
         object: String,
         /// The server's words.
         message: String,
+    },
+    /// The cluster has no such kind.
+    #[error(
+        "the cluster has no kind {kind} ({version}), so {object} cannot be made; install the definition, or remove \
+         from spec.expose what asks for it"
+    )]
+    KindMissing {
+        /// The kind.
+        kind: String,
+        /// Its group and version.
+        version: String,
+        /// Kind and name.
+        object: String,
     },
     /// Somebody undoes every write.
     #[error(
@@ -96,6 +82,7 @@ impl ApplyError {
             Self::NameConflict { .. } => Reason::NameConflict,
             Self::Leaving(_) => Reason::WaitingForCleanup,
             Self::Refused { .. } => Reason::ChangeRefused,
+            Self::KindMissing { .. } => Reason::ExposeUnavailable,
             Self::Overridden { .. } => Reason::Overridden,
             Self::Transient { .. } => return None,
         };
@@ -131,27 +118,40 @@ pub struct Applier<'a> {
 }
 
 impl Applier<'_> {
-    /// Makes all children what they shall be, and returns the Deployment as it
-    /// is then. The first failure ends the pass.
-    pub async fn apply(&mut self, children: &Children, live: &Live) -> Result<Arc<Deployment>, ApplyError> {
-        let Children { service_account, network_policy, model, service, disruption_budget, deployment } =
-            children;
-        // What pods serve is on record before any pod is asked to serve it.
-        self.ensure(service_account, &live.service_accounts).await?;
-        self.ensure(network_policy, &live.network_policies).await?;
-        self.ensure(model, &live.models).await?;
-        self.ensure(service, &live.services).await?;
-        self.ensure(disruption_budget, &live.disruption_budgets).await?;
-        self.ensure(deployment, &live.deployments).await
+    /// Makes all objects what they shall be, and `live` what they are then.
+    /// The first failure ends the pass.
+    pub async fn apply(&mut self, wanted: &Wanted, live: &mut Live) -> Result<(), ApplyError> {
+        let Wanted { serving, exposing } = wanted;
+        for child in serving {
+            child.ensure(self, live).await?;
+        }
+        let identities: Vec<_> = serving.iter().chain(exposing).map(Child::identity).collect();
+        live.prune(self, &identities).await?;
+        for child in exposing {
+            child.ensure(self, live).await?;
+        }
+        Ok(())
     }
 
-    async fn ensure<K: Child>(&mut self, wanted: &K, live: &[Arc<K>]) -> Result<Arc<K>, ApplyError> {
+    pub(crate) async fn ensure<K: Kind>(&mut self, wanted: &K, live: &mut Live) -> Result<(), ApplyError> {
+        let known = K::of(live).iter().find(|candidate| candidate.name_any() == wanted.name_any());
+        let now = self.ensure_object(wanted, known.cloned()).await?;
+        let objects = K::of_mut(live);
+        objects.retain(|object| object.name_any() != now.name_any());
+        objects.push(now);
+        Ok(())
+    }
+
+    async fn ensure_object<K: Kind>(
+        &mut self,
+        wanted: &K,
+        known: Option<Arc<K>>,
+    ) -> Result<Arc<K>, ApplyError> {
         let name = wanted.name_any();
         let object = describe::<K>(&name);
         let api: Api<K> = Api::namespaced(self.client.clone(), &self.fleet.namespace);
-        self.prune(&api, &name, live).await?;
-        let current = match live.iter().find(|candidate| candidate.name_any() == name) {
-            Some(known) => Some(Arc::clone(known)),
+        let current = match known {
+            Some(known) => Some(known),
             // Not among the objects with our labels: it may still be there
             // without them, and then it must not be overwritten.
             None => api.get_opt(&name).await.map_err(|error| classify(&object, error))?.map(Arc::new),
@@ -187,11 +187,18 @@ impl Applier<'_> {
         }
     }
 
-    /// Removes objects of the fleet that carry another name than the wanted one.
-    async fn prune<K: Child>(&mut self, api: &Api<K>, name: &str, live: &[Arc<K>]) -> Result<(), ApplyError> {
+    /// Removes objects of the fleet that are not among the wanted ones.
+    pub(crate) async fn prune<K: Kind>(
+        &mut self,
+        live: &[Arc<K>],
+        wanted: &[(&'static str, String)],
+    ) -> Result<(), ApplyError> {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.fleet.namespace);
+        let kind = K::kind(&());
         let unwanted = live.iter().filter(|object| {
             let owned = controller(object.as_ref()).is_some_and(|owner| owner.uid == self.fleet.owner.uid);
-            owned && object.name_any() != name && object.meta().deletion_timestamp.is_none()
+            let stays = wanted.iter().any(|(other, name)| *other == kind && *name == object.name_any());
+            owned && !stays && object.meta().deletion_timestamp.is_none()
         });
         for object in unwanted {
             let described = describe::<K>(&object.name_any());
@@ -203,22 +210,29 @@ impl Applier<'_> {
                     result.map_err(|error| classify(&described, error))?;
                 }
             }
-            self.metrics.wrote(&K::kind(&()), "delete");
+            self.metrics.wrote(&kind, "delete");
             self.changes.removed.push(described);
         }
         Ok(())
     }
 
-    async fn patch<K: Child>(&self, api: &Api<K>, wanted: &K) -> Result<Arc<K>, ApplyError> {
+    async fn patch<K: Kind>(&self, api: &Api<K>, wanted: &K) -> Result<Arc<K>, ApplyError> {
         let name = wanted.name_any();
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let result = api.patch(&name, &params, &Patch::Apply(wanted)).await;
         self.metrics.wrote(&K::kind(&()), "apply");
-        result.map(Arc::new).map_err(|error| classify(&describe::<K>(&name), error))
+        result.map(Arc::new).map_err(|error| match error {
+            kube::Error::Api(status) if lacks_kind(&status) => ApplyError::KindMissing {
+                kind: K::kind(&()).into_owned(),
+                version: K::api_version(&()).into_owned(),
+                object: describe::<K>(&name),
+            },
+            error => classify(&describe::<K>(&name), error),
+        })
     }
 
     /// Records as ours what others wrote, so that the next apply removes it.
-    async fn take_over<K: Child>(&self, api: &Api<K>, name: &str) -> Result<(), ApplyError> {
+    async fn take_over<K: Kind>(&self, api: &Api<K>, name: &str) -> Result<(), ApplyError> {
         let transient = |error| classify(&describe::<K>(name), error);
         let current = api.get(name).await.map_err(transient)?;
         if ownership::intruder(current.meta()).is_none() {
@@ -240,7 +254,7 @@ impl Applier<'_> {
         result.map(|_| ()).map_err(transient)
     }
 
-    fn check_owner<K: Child>(&self, object: &str, current: &K) -> Result<(), ApplyError> {
+    fn check_owner<K: Kind>(&self, object: &str, current: &K) -> Result<(), ApplyError> {
         let fleet = &self.fleet.owner;
         match controller(current) {
             Some(owner) if owner.uid == fleet.uid => {}
@@ -268,7 +282,7 @@ impl Applier<'_> {
 }
 
 /// What is not as wanted: the field, or who wrote beside us.
-fn drift<K: Child>(wanted: &K, live: &K) -> Option<String> {
+fn drift<K: Kind>(wanted: &K, live: &K) -> Option<String> {
     let (wanted, value) = (serde_json::to_value(wanted).ok()?, serde_json::to_value(live).ok()?);
     diff::first_difference(&wanted, &value).or_else(|| ownership::intruder(live.meta()).map(str::to_owned))
 }
@@ -279,6 +293,11 @@ fn controller<K: Resource>(object: &K) -> Option<&OwnerReference> {
 
 fn describe<K: Resource<DynamicType = ()>>(name: &str) -> String {
     format!("{} {name}", K::kind(&()))
+}
+
+/// For want of a namespace, the answer names the namespace instead.
+fn lacks_kind(status: &Status) -> bool {
+    status.code == 404 && status.details.as_ref().is_none_or(|details| details.kind.is_empty())
 }
 
 fn classify(object: &str, error: kube::Error) -> ApplyError {

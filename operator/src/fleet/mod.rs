@@ -4,7 +4,6 @@ pub mod apply;
 pub mod build;
 pub mod diff;
 pub mod events;
-pub mod gather;
 pub mod ownership;
 pub mod pods;
 pub mod reconcile;

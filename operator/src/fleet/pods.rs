@@ -9,13 +9,15 @@ use k8s_openapi::api::core::v1::{
 use kube::ResourceExt;
 use ttsfleet_crds::conditions::Reason;
 
-use super::build::CONTAINER;
+use super::build::{CONTAINER, GATEWAY_CONTAINER, labels};
 use super::status::Problem;
-use super::validate::{Fleet, FleetGpu};
+use super::validate::{Fleet, FleetGpu, FleetPool};
 
 /// How long a container must have run before its last end is forgotten.
 const MEMORY_OF_AN_END: SignedDuration = SignedDuration::from_mins(10);
 const LONGEST_QUOTE: usize = 400;
+/// Exit codes from here on stand for signals.
+const FIRST_SIGNAL: i32 = 128;
 
 /// The worst thing wrong with the pods.
 pub fn diagnose(fleet: &Fleet, pods: &[Arc<Pod>], now: Timestamp) -> Option<Problem> {
@@ -31,13 +33,52 @@ fn rank(reason: Reason) -> u8 {
     match reason {
         Reason::OutOfMemory => 0,
         Reason::CrashLooping => 1,
-        Reason::ImageUnavailable => 2,
-        Reason::Evicted => 3,
-        _ => 4,
+        Reason::ModelLoadFailed => 2,
+        Reason::ImageUnavailable => 3,
+        Reason::Evicted => 4,
+        _ => 5,
+    }
+}
+
+/// What a pod belongs to.
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    Pool(&'a FleetPool),
+    Gateway(&'a Fleet),
+}
+
+impl<'a> Part<'a> {
+    /// None for a pod of a pool that is no longer wanted.
+    fn of(fleet: &'a Fleet, pod: &Pod) -> Option<Self> {
+        if pod.labels().get(labels::COMPONENT).is_some_and(|part| part == labels::GATEWAY) {
+            return Some(Self::Gateway(fleet));
+        }
+        let name = pod.labels().get(labels::POOL)?;
+        fleet.pools.iter().find(|pool| pool.name == *name).map(Self::Pool)
+    }
+
+    fn container(self) -> &'static str {
+        match self {
+            Self::Pool(_) => CONTAINER,
+            Self::Gateway(_) => GATEWAY_CONTAINER,
+        }
+    }
+
+    /// Its entry in the spec.
+    fn path(self) -> String {
+        match self {
+            Self::Pool(pool) => format!("spec.pools[{}]", pool.name),
+            Self::Gateway(_) => "spec.gateway".to_owned(),
+        }
+    }
+
+    fn uses_gpus(self) -> bool {
+        matches!(self, Self::Pool(pool) if pool.gpu != FleetGpu::None)
     }
 }
 
 fn examine(fleet: &Fleet, pod: &Pod, now: Timestamp) -> Option<Problem> {
+    let part = Part::of(fleet, pod)?;
     let status = pod.status.as_ref()?;
     if status.reason.as_deref() == Some("Evicted") {
         let message = format!("Pod {} was evicted: {}", pod.name_any(), quote(status.message.as_deref()));
@@ -45,10 +86,10 @@ fn examine(fleet: &Fleet, pod: &Pod, now: Timestamp) -> Option<Problem> {
     }
     let unschedulable = status.conditions.iter().flatten().find(|condition| is_unschedulable(condition));
     if let Some(condition) = unschedulable {
-        return Some(unschedulable_problem(fleet, pod, condition));
+        return Some(unschedulable_problem(part, pod, condition));
     }
-    let container = status.container_statuses.iter().flatten().find(|status| status.name == CONTAINER)?;
-    examine_container(fleet, &pod.name_any(), container, now)
+    let container = status.container_statuses.iter().flatten().find(|status| status.name == part.container())?;
+    examine_container(part, &pod.name_any(), container, now)
 }
 
 fn is_unschedulable(condition: &PodCondition) -> bool {
@@ -57,22 +98,25 @@ fn is_unschedulable(condition: &PodCondition) -> bool {
         && condition.reason.as_deref() == Some("Unschedulable")
 }
 
-fn unschedulable_problem(fleet: &Fleet, pod: &Pod, condition: &PodCondition) -> Problem {
+fn unschedulable_problem(part: Part<'_>, pod: &Pod, condition: &PodCondition) -> Problem {
     let words = quote(condition.message.as_deref());
+    let path = part.path();
     let advice = if words.contains("nvidia.com/gpu") {
-        "Free a GPU, add a node that has one, or lower spec.replicas."
+        format!("Free a GPU, add a node that has one, or lower {path}.replicas.")
     } else if words.contains("Insufficient") {
-        "Add a node, or lower spec.replicas or the pool's resources."
-    } else if !matches!(fleet.main.gpu, FleetGpu::None) && words.contains("affinity") {
-        "Check that the nodes with GPUs carry the labels of GPU feature discovery for this gpu.mode."
+        format!("Add a node, or lower {path}.replicas or {path}.resources.")
+    } else if part.uses_gpus() && words.contains("anti-affinity") {
+        "Add a node whose GPUs are shared by MPS: each pool of a fleet needs its own.".to_owned()
+    } else if part.uses_gpus() && words.contains("affinity") {
+        "Check that the nodes with GPUs carry the labels of GPU feature discovery for this gpu.mode.".to_owned()
     } else {
-        "Check the pool's scheduling against the nodes' labels and taints."
+        format!("Check {path} against the nodes' labels and taints.")
     };
     let message = format!("Pod {} cannot be scheduled: {words} {advice}", pod.name_any());
     Problem { reason: Reason::Unschedulable, message, until: None }
 }
 
-fn examine_container(fleet: &Fleet, pod: &str, status: &ContainerStatus, now: Timestamp) -> Option<Problem> {
+fn examine_container(part: Part<'_>, pod: &str, status: &ContainerStatus, now: Timestamp) -> Option<Problem> {
     let none = ContainerState::default();
     let (state, last) = (status.state.as_ref().unwrap_or(&none), status.last_state.as_ref().unwrap_or(&none));
     let end = state.terminated.as_ref().or(last.terminated.as_ref());
@@ -81,7 +125,7 @@ fn examine_container(fleet: &Fleet, pod: &str, status: &ContainerStatus, now: Ti
     let until = started.and_then(|at| at.0.checked_add(MEMORY_OF_AN_END).ok());
     let fresh = until.is_none_or(|until| now < until);
     if let Some(end) = end.filter(|end| is_out_of_memory(end) && fresh) {
-        return Some(Problem { until, ..out_of_memory(fleet, pod, status, end) });
+        return Some(Problem { until, ..out_of_memory(part, pod, status, end) });
     }
     let waiting = state.waiting.as_ref();
     let waits_for = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
@@ -91,7 +135,7 @@ fn examine_container(fleet: &Fleet, pod: &str, status: &ContainerStatus, now: Ti
         return Some(Problem { reason: Reason::ImageUnavailable, message, until: None });
     }
     // A server that has come back and serves is well again.
-    end.filter(|end| end.exit_code != 0 && !status.ready).map(|end| crashed(pod, status, end))
+    end.filter(|end| end.exit_code != 0 && !status.ready).map(|end| ended(part, pod, status, end))
 }
 
 fn cannot_start(waits_for: &str) -> bool {
@@ -112,22 +156,38 @@ fn is_out_of_memory(end: &ContainerStateTerminated) -> bool {
 }
 
 fn out_of_memory(
-    fleet: &Fleet,
+    part: Part<'_>,
     pod: &str,
     status: &ContainerStatus,
     end: &ContainerStateTerminated,
 ) -> Problem {
     let at = end.finished_at.as_ref().map_or_else(String::new, |at| format!(" at {}", at.0));
+    let path = part.path();
+    let (memory, or) = match part {
+        Part::Pool(pool) => (pool.memory, format!(", or lower {path}.capacity.workers")),
+        Part::Gateway(fleet) => (fleet.gateway.memory, String::new()),
+    };
     let message = format!(
-        "Pod {pod} was killed{at} because it needed more memory than its {} (restarts: {}). Raise \
-         spec.pools[].resources.memory, or lower capacity.workers.",
-        fleet.main.memory, status.restart_count
+        "Pod {pod} was killed{at} because it needed more memory than its {memory} (restarts: {}). Raise \
+         {path}.resources.memory{or}.",
+        status.restart_count
     );
     Problem { reason: Reason::OutOfMemory, message, until: None }
 }
 
-fn crashed(pod: &str, status: &ContainerStatus, end: &ContainerStateTerminated) -> Problem {
+/// A server that ends by itself leaves word only when it cannot load its model.
+fn ended(part: Part<'_>, pod: &str, status: &ContainerStatus, end: &ContainerStateTerminated) -> Problem {
     let words = end.message.as_deref().map(str::trim).filter(|words| !words.is_empty());
+    let by_itself = end.exit_code < FIRST_SIGNAL;
+    if let (Part::Pool(pool), Some(words), true) = (part, words, by_itself) {
+        let message = format!(
+            "Pod {pod} could not load the model of pool {} (restarts: {}): {}",
+            pool.name,
+            status.restart_count,
+            quote(Some(words))
+        );
+        return Problem { reason: Reason::ModelLoadFailed, message, until: None };
+    }
     let said = words.map_or_else(|| "it left no message; see its log".to_owned(), |words| quote(Some(words)));
     let message = format!(
         "Pod {pod} ended with exit code {} (restarts: {}): {said}",

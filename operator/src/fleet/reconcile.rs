@@ -15,12 +15,12 @@ use ttsfleet_crds::{TtsDeployment, TtsDeploymentStatus};
 
 use super::apply::{Applier, ApplyError, Changes};
 use super::build::{Settings, build};
-use super::gather::{Live, gather};
 use super::repairs::Repairs;
 use super::status::{self, Problem, View};
 use super::validate::{Fleet, Invalid, validate};
 use super::{events, pods};
 use crate::cache::Caches;
+use crate::kinds::Live;
 use crate::metrics::Metrics;
 use crate::{Clock, FIELD_MANAGER};
 
@@ -69,16 +69,20 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
     }
     context.caches.ready().await?;
     let now = (context.clock)();
-    let live = gather(&object, &context.caches);
+    let mut live = context.caches.gather(&object);
     let mut pass = match validate(&object) {
-        Ok(fleet) => apply(&context, &fleet, &live, now).await?,
+        Ok(fleet) => apply(&context, fleet, &mut live, now).await?,
         Err(invalid) => Pass::invalid(&invalid),
     };
     let pods = pass.fleet.as_ref().and_then(|fleet| pods::diagnose(fleet, &live.pods, now));
     let recheck = recheck(pass.obstacle.as_ref(), pods.as_ref(), now);
-    let deployment = pass.deployment.as_deref();
-    let status =
-        status::derive(&View { object: &object, deployment, obstacle: pass.obstacle.take(), pods, now });
+    let status = status::derive(&View {
+        object: &object,
+        deployments: &live.deployments,
+        obstacle: pass.obstacle.take(),
+        pods,
+        now,
+    });
     write_status(&context, &object, &status).await?;
     publish(&context, &object, &status, &pass.changes).await;
     context.failures.forget(&object);
@@ -88,7 +92,6 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
 /// What became of the children.
 struct Pass {
     fleet: Option<Fleet>,
-    deployment: Option<Arc<k8s_openapi::api::apps::v1::Deployment>>,
     obstacle: Option<Problem>,
     changes: Changes,
 }
@@ -96,25 +99,22 @@ struct Pass {
 impl Pass {
     fn invalid(invalid: &Invalid) -> Self {
         let obstacle = Problem { reason: Reason::InvalidSpec, message: invalid.to_string(), until: None };
-        Self { fleet: None, deployment: None, obstacle: Some(obstacle), changes: Changes::default() }
+        Self { fleet: None, obstacle: Some(obstacle), changes: Changes::default() }
     }
 }
 
-async fn apply(context: &Context, fleet: &Fleet, live: &Live, now: Timestamp) -> Result<Pass, Error> {
-    let children = build(fleet, &context.settings)?;
+async fn apply(context: &Context, fleet: Fleet, live: &mut Live, now: Timestamp) -> Result<Pass, Error> {
+    let wanted = build(&fleet, &context.settings)?;
     let Context { client, repairs, metrics, .. } = context;
-    let mut applier = Applier { client, repairs, metrics, now, fleet, changes: Changes::default() };
-    let result = applier.apply(&children, live).await;
+    let mut applier = Applier { client, repairs, metrics, now, fleet: &fleet, changes: Changes::default() };
+    let result = applier.apply(&wanted, live).await;
     let changes = applier.changes;
-    let (deployment, obstacle) = match result {
-        Ok(deployment) => (Some(deployment), None),
-        Err(error) => match error.problem() {
-            // What is there keeps serving, and is reported.
-            Some(problem) => (live.deployments.first().cloned(), Some(problem)),
-            None => return Err(error.into()),
-        },
+    let obstacle = match result {
+        Ok(()) => None,
+        // What is there keeps serving, and is reported.
+        Err(error) => Some(error.problem().ok_or(error)?),
     };
-    Ok(Pass { fleet: Some(fleet.clone()), deployment, obstacle, changes })
+    Ok(Pass { fleet: Some(fleet), obstacle, changes })
 }
 
 /// When to look again although nothing has changed. Objects of others are not
@@ -122,7 +122,7 @@ async fn apply(context: &Context, fleet: &Fleet, live: &Live, now: Timestamp) ->
 fn recheck(obstacle: Option<&Problem>, pods: Option<&Problem>, now: Timestamp) -> Option<Duration> {
     let obstacle = obstacle.and_then(|problem| match problem.reason {
         Reason::WaitingForCleanup => Some(Duration::from_secs(1)),
-        Reason::NameConflict | Reason::Overridden => Some(Duration::from_secs(15)),
+        Reason::NameConflict | Reason::Overridden | Reason::ExposeUnavailable => Some(Duration::from_secs(15)),
         Reason::ChangeRefused => Some(Duration::from_secs(60)),
         _ => None,
     });

@@ -1,10 +1,13 @@
 //! What the fleet's status says.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt;
 use ttsfleet_crds::conditions::{ConditionType, Reason};
-use ttsfleet_crds::{Pool, PoolModel, PoolStatus, TtsDeployment, TtsDeploymentStatus};
+use ttsfleet_crds::{GatewayStatus, Pool, PoolModel, PoolStatus, TtsDeployment, TtsDeploymentStatus};
 
 use super::build::labels;
 
@@ -23,8 +26,8 @@ pub struct Problem {
 pub struct View<'a> {
     /// The fleet with its present status.
     pub object: &'a TtsDeployment,
-    /// Its Deployment, if there is one.
-    pub deployment: Option<&'a Deployment>,
+    /// Its Deployments, as far as there are any.
+    pub deployments: &'a [Arc<Deployment>],
     /// What keeps the objects from being as they shall be.
     pub obstacle: Option<Problem>,
     /// What is wrong with the pods.
@@ -33,9 +36,11 @@ pub struct View<'a> {
     pub now: Timestamp,
 }
 
-/// Pods, counted.
-#[derive(Clone, Copy, Debug)]
+/// The pods of a pool or of the gateway, counted.
+#[derive(Clone, Debug)]
 struct Count {
+    /// The pool's name, or `gateway`, which no pool is called.
+    name: String,
     wanted: i32,
     there: i32,
     current: i32,
@@ -43,6 +48,12 @@ struct Count {
     /// The Deployment controller has seen the latest template and brought it
     /// up at least once.
     settled: bool,
+}
+
+/// All counts of a fleet.
+struct Counts {
+    pools: Vec<Count>,
+    gateway: Count,
 }
 
 /// A condition before it gets its times.
@@ -55,51 +66,108 @@ struct Finding {
 
 /// Derives the whole status.
 pub fn derive(view: &View<'_>) -> TtsDeploymentStatus {
-    let View { object, deployment, .. } = view;
-    let count = count(object, *deployment);
+    let object = view.object;
+    let counts = Counts::of(view);
     let previous = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let conditions = findings(view, count)
+    let conditions = findings(view, &counts)
         .into_iter()
         .map(|finding| condition(finding, previous, object.metadata.generation, view.now))
         .collect();
-    let pools = object.spec.pools.iter().map(|pool| pool_status(pool, count)).collect();
+    let pools = object.spec.pools.iter().zip(&counts.pools);
     TtsDeploymentStatus {
         observed_generation: object.metadata.generation,
-        replicas: count.there,
-        ready_replicas: count.ready,
-        selector: labels::selector_text(&labels::fleet_selector(
-            object.metadata.name.as_deref().unwrap_or_default(),
-        )),
+        replicas: counts.pools.iter().map(|count| count.there).sum(),
+        ready_replicas: counts.speaking(),
+        selector: labels::selector_text(&labels::pods_selector(&object.name_any())),
         model: object.spec.pools.first().map_or_else(String::new, model_text),
-        pools,
+        gateway: GatewayStatus { replicas: counts.gateway.there, ready: counts.gateway.ready },
+        pools: pools.map(|(pool, count)| pool_status(pool, count)).collect(),
         conditions,
     }
 }
 
-fn findings(view: &View<'_>, count: Count) -> Vec<Finding> {
-    let stalled = view.deployment.and_then(stalled);
-    let refused = view.deployment.and_then(refused);
+impl Counts {
+    fn of(view: &View<'_>) -> Self {
+        let TtsDeployment { spec, .. } = view.object;
+        let fleet = view.object.name_any();
+        let count = |name: &str, object: String, wanted| {
+            let deployment = view.deployments.iter().find(|deployment| deployment.name_any() == object);
+            Count::of(name, wanted, deployment.map(Arc::as_ref))
+        };
+        let pool = |pool: &Pool| {
+            let wanted = pool.replicas.unwrap_or(spec.replicas);
+            count(&pool.name, labels::pool_object(&fleet, &pool.name), wanted)
+        };
+        Self {
+            pools: spec.pools.iter().map(pool).collect(),
+            gateway: count(labels::GATEWAY, labels::gateway_object(&fleet), spec.gateway.replicas),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Count> {
+        self.pools.iter().chain([&self.gateway])
+    }
+
+    /// Pods of all pools that serve.
+    fn speaking(&self) -> i32 {
+        self.pools.iter().map(|count| count.ready).sum()
+    }
+
+    fn scaled_to_zero(&self) -> bool {
+        self.pools.iter().all(|count| count.wanted == 0)
+    }
+
+    fn rolling(&self) -> bool {
+        self.all().any(Count::rolling)
+    }
+
+    /// How many of the pods wanted `number` says, part by part.
+    fn tally(&self, number: impl Fn(&Count) -> i32) -> String {
+        let parts = self.all().map(|count| format!("{} {} of {}", count.name, number(count), count.wanted));
+        parts.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Count {
+    fn of(name: &str, wanted: i32, deployment: Option<&Deployment>) -> Self {
+        let none = DeploymentStatus::default();
+        let status = deployment.and_then(|deployment| deployment.status.as_ref()).unwrap_or(&none);
+        let seen = deployment.is_some_and(|d| status.observed_generation >= d.metadata.generation);
+        let brought_up = deployment_condition(status, "Progressing", "NewReplicaSetAvailable").is_some();
+        Self {
+            name: name.to_owned(),
+            wanted,
+            there: status.replicas.unwrap_or(0),
+            current: status.updated_replicas.unwrap_or(0),
+            ready: status.ready_replicas.unwrap_or(0),
+            settled: seen && (brought_up || wanted == 0),
+        }
+    }
+
+    fn rolling(&self) -> bool {
+        !self.settled || self.current != self.wanted || self.there != self.wanted
+    }
+}
+
+fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
+    let deployments = || view.deployments.iter().map(Arc::as_ref);
+    let stalled = deployments().find_map(|deployment| stalled(view.object, deployment));
+    let refused = deployments().find_map(refused);
     let problem = view.obstacle.clone().or(refused).or_else(|| view.pods.clone()).or_else(|| stalled.clone());
     let degraded = match &problem {
         Some(problem) => (true, problem.reason, problem.message.clone()),
         None => (false, Reason::AsExpected, "Nothing is wrong.".to_owned()),
     };
-    let rolling = !count.settled || count.current != count.wanted || count.there != count.wanted;
     let progress =
-        format!("{} of {} pods serve the current spec.", count.ready.min(count.current), count.wanted);
+        format!("Pods that serve the current spec: {}.", counts.tally(|count| count.ready.min(count.current)));
     let progressing = match (&view.obstacle, stalled) {
         (Some(obstacle), _) => (false, obstacle.reason, "Waiting for the problem to be solved.".to_owned()),
         (None, Some(stalled)) => (false, stalled.reason, stalled.message),
-        (None, None) if rolling => (true, Reason::RollingOut, progress.clone()),
+        (None, None) if counts.rolling() => (true, Reason::RollingOut, progress.clone()),
         (None, None) => (false, Reason::Complete, "All pods run the current spec.".to_owned()),
     };
-    let available = match count {
-        Count { ready: 1.., .. } => (true, Reason::PodsServing, format!("{} pods serve.", count.ready)),
-        Count { wanted: 0, .. } => (false, Reason::ScaledToZero, "spec.replicas is 0.".to_owned()),
-        _ => (false, Reason::NoPodReady, "No pod serves.".to_owned()),
-    };
-    let ready = ready(view, count, rolling, problem, progress);
-    let all = [ready, available, progressing, degraded];
+    let ready = ready(view, counts, problem, progress);
+    let all = [ready, available(counts), progressing, degraded];
     ConditionType::ALL
         .into_iter()
         .zip(all)
@@ -107,55 +175,66 @@ fn findings(view: &View<'_>, count: Count) -> Vec<Finding> {
         .collect()
 }
 
+/// Whether a request can reach a pod that speaks.
+fn available(counts: &Counts) -> (bool, Reason, String) {
+    let serving = format!("Pods that serve: {}.", counts.tally(|count| count.ready));
+    match (counts.speaking(), counts.gateway.ready) {
+        (0, _) if counts.scaled_to_zero() => {
+            (false, Reason::ScaledToZero, "All pools are scaled to 0.".to_owned())
+        }
+        (0, _) => (false, Reason::NoPodReady, format!("No pool serves. {serving}")),
+        (_, 0) => (false, Reason::NoGatewayReady, format!("The gateway does not serve. {serving}")),
+        _ => (true, Reason::PodsServing, serving),
+    }
+}
+
 fn ready(
     view: &View<'_>,
-    count: Count,
-    rolling: bool,
+    counts: &Counts,
     problem: Option<Problem>,
     progress: String,
 ) -> (bool, Reason, String) {
-    if view.obstacle.is_none() && !rolling && count.ready >= count.wanted {
-        return match count.wanted {
-            0 => (true, Reason::ScaledToZero, "spec.replicas is 0; nothing serves, as asked.".to_owned()),
-            wanted => (true, Reason::AllPodsReady, format!("All {wanted} pods serve.")),
-        };
+    let rolling = counts.rolling();
+    if view.obstacle.is_none() && !rolling && counts.all().all(|count| count.ready >= count.wanted) {
+        if counts.scaled_to_zero() {
+            let message = "All pools are scaled to 0; nothing speaks, as asked.".to_owned();
+            return (true, Reason::ScaledToZero, message);
+        }
+        let message = format!("All pods serve: {}.", counts.tally(|count| count.ready));
+        return (true, Reason::AllPodsReady, message);
     }
     if let Some(problem) = problem {
         return (false, problem.reason, problem.message);
     }
-    let reason = match (rolling, count.ready) {
-        (true, _) => Reason::RollingOut,
-        (false, 0) => Reason::NoPodReady,
-        (false, _) => Reason::SomePodsNotReady,
+    let reason = match (rolling, counts.speaking(), counts.gateway.ready) {
+        (true, ..) => Reason::RollingOut,
+        (false, 0, _) if !counts.scaled_to_zero() => Reason::NoPodReady,
+        (false, _, 0) => Reason::NoGatewayReady,
+        _ => Reason::SomePodsNotReady,
     };
     (false, reason, progress)
 }
 
-fn count(object: &TtsDeployment, deployment: Option<&Deployment>) -> Count {
-    let none = DeploymentStatus::default();
-    let status = deployment.and_then(|deployment| deployment.status.as_ref()).unwrap_or(&none);
-    let seen = deployment.is_some_and(|d| status.observed_generation >= d.metadata.generation);
-    let brought_up = deployment_condition(status, "Progressing", "NewReplicaSetAvailable").is_some();
-    let wanted = object.spec.replicas;
-    Count {
-        wanted,
-        there: status.replicas.unwrap_or(0),
-        current: status.updated_replicas.unwrap_or(0),
-        ready: status.ready_replicas.unwrap_or(0),
-        settled: seen && (brought_up || wanted == 0),
+fn stalled(object: &TtsDeployment, deployment: &Deployment) -> Option<Problem> {
+    let status = deployment.status.as_ref()?;
+    let words = deployment_condition(status, "Progressing", "ProgressDeadlineExceeded")?;
+    let mut message = format!("Deployment {}: {words}", deployment.name_any());
+    let secret = object.spec.routing.tier_from.api_key_secret_ref.as_ref();
+    if let Some(secret) = secret.filter(|_| is_gateway(deployment)) {
+        // The kubelet tells only in events that a Secret is missing.
+        message.push_str(&format!(" Its pods need Secret {}; check that it exists.", secret.name));
     }
+    Some(Problem { reason: Reason::RolloutStalled, message, until: None })
 }
 
-fn stalled(deployment: &Deployment) -> Option<Problem> {
-    let message =
-        deployment_condition(deployment.status.as_ref()?, "Progressing", "ProgressDeadlineExceeded")?;
-    Some(Problem { reason: Reason::RolloutStalled, message: message.to_owned(), until: None })
+fn is_gateway(deployment: &Deployment) -> bool {
+    deployment.labels().get(labels::COMPONENT).is_some_and(|part| part == labels::GATEWAY)
 }
 
 fn refused(deployment: &Deployment) -> Option<Problem> {
     let status = deployment.status.as_ref()?;
-    let message = deployment_condition(status, "ReplicaFailure", "FailedCreate")?;
-    let message = format!("The API server refuses the fleet's pods: {message}");
+    let words = deployment_condition(status, "ReplicaFailure", "FailedCreate")?;
+    let message = format!("The API server refuses the pods of Deployment {}: {words}", deployment.name_any());
     Some(Problem { reason: Reason::PodsRefused, message, until: None })
 }
 
@@ -183,7 +262,7 @@ fn condition(finding: Finding, previous: &[Condition], generation: Option<i64>, 
     }
 }
 
-fn pool_status(pool: &Pool, count: Count) -> PoolStatus {
+fn pool_status(pool: &Pool, count: &Count) -> PoolStatus {
     PoolStatus {
         name: pool.name.clone(),
         replicas: count.there,

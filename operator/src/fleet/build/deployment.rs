@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Settings, labels, model_config::content_hash, pod, pool_meta};
-use crate::fleet::validate::{Fleet, FleetGpu};
+use super::children::{Settings, pool_meta};
+use super::{gpu, labels, model_config::content_hash, pod};
+use crate::fleet::validate::{Fleet, FleetGpu, FleetPool};
 
 /// Template annotation with the digest of the model record.
 const MODEL_HASH: &str = "ttsfleet.dev/model-hash";
@@ -15,12 +16,18 @@ const MODEL_HASH: &str = "ttsfleet.dev/model-hash";
 /// that the probes allow.
 const PROGRESS_DEADLINE_SECONDS: i32 = pod::START_SECONDS + 60;
 
-pub(super) fn build(fleet: &Fleet, settings: &Settings, model: &ConfigMap) -> Deployment {
-    let pool = &fleet.main;
+pub(super) fn build(
+    fleet: &Fleet,
+    pool: &FleetPool,
+    settings: &Settings,
+    model: &ConfigMap,
+) -> Deployment {
+    let mut pod_labels = labels::pool(&fleet.name, &pool.name);
+    pod_labels.extend(gpu::sharing(pool.gpu));
     Deployment {
-        metadata: pool_meta(fleet),
+        metadata: pool_meta(fleet, pool),
         spec: Some(DeploymentSpec {
-            replicas: Some(fleet.replicas),
+            replicas: Some(pool.replicas),
             selector: LabelSelector {
                 match_labels: Some(labels::pool_selector(&fleet.name, &pool.name)),
                 ..LabelSelector::default()
@@ -31,13 +38,13 @@ pub(super) fn build(fleet: &Fleet, settings: &Settings, model: &ConfigMap) -> De
             revision_history_limit: Some(1),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(labels::pool(&fleet.name, &pool.name)),
+                    labels: Some(pod_labels),
                     // Servers read their model at start only, so a change of
                     // model has to start new pods.
                     annotations: Some([(MODEL_HASH.to_owned(), content_hash(model))].into()),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod::build(fleet, settings)),
+                spec: Some(pod::build(fleet, pool, settings)),
             },
             ..DeploymentSpec::default()
         }),

@@ -4,14 +4,14 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use sha2::{Digest, Sha256};
 use ttsfleet_wire::model::MODEL_KEY;
 
-use super::pool_meta;
-use crate::fleet::validate::Fleet;
+use super::children::pool_meta;
+use crate::fleet::validate::{Fleet, FleetPool};
 
 /// The pool's [`ttsfleet_wire::model::ModelRecord`] in a ConfigMap.
-pub(super) fn build(fleet: &Fleet) -> serde_json::Result<ConfigMap> {
-    let record = serde_json::to_string(&fleet.main.model)?;
+pub(super) fn build(fleet: &Fleet, pool: &FleetPool) -> serde_json::Result<ConfigMap> {
+    let record = serde_json::to_string(&pool.model)?;
     Ok(ConfigMap {
-        metadata: pool_meta(fleet),
+        metadata: pool_meta(fleet, pool),
         data: Some([(MODEL_KEY.to_owned(), record)].into()),
         ..ConfigMap::default()
     })

@@ -1,42 +1,90 @@
 //! What the pods may talk to.
 
 use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec,
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::collections::{BTreeMap, BTreeSet};
 use ttsfleet_wire::pod::{HEALTH_PORT, SPEECH_PORT};
 
-use super::{fleet_meta, labels};
+use super::children::{fleet_meta, gateway_meta};
+use super::labels;
 use crate::fleet::validate::Fleet;
 
-/// In: the two ports of the server. Out: name resolution and, if the model is
-/// fetched over the network, the port it is fetched from.
-pub(super) fn build(fleet: &Fleet) -> NetworkPolicy {
-    let mut egress = vec![NetworkPolicyEgressRule {
-        ports: Some(vec![port("UDP", 53), port("TCP", 53)]),
-        ..NetworkPolicyEgressRule::default()
+/// Of the speech servers. In: speech from the fleet's gateway, health and
+/// metrics from anywhere. Out: name resolution and, if models are fetched over
+/// the network, the ports they are fetched from.
+pub(super) fn of_pods(fleet: &Fleet) -> NetworkPolicy {
+    let sources = fleet.pools.iter().filter_map(|pool| pool.model.source.as_ref());
+    let ports: BTreeSet<u16> = sources.filter_map(|source| source_port(&source.uri)).collect();
+    let mut egress = vec![name_resolution()];
+    egress.extend(ports.into_iter().map(|number| out(&[("TCP", number)])));
+    let ingress = vec![
+        NetworkPolicyIngressRule {
+            from: Some(vec![pods(labels::gateway_selector(&fleet.name))]),
+            ports: Some(vec![port("TCP", SPEECH_PORT)]),
+        },
+        NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", HEALTH_PORT)]) },
+    ];
+    let selector = labels::pods_selector(&fleet.name);
+    policy(fleet_meta(fleet, labels::INFERENCE), selector, ingress, egress)
+}
+
+/// Of the gateway. In: speech, health and metrics from anywhere. Out: name
+/// resolution, the speech servers and the API server.
+pub(super) fn of_gateway(fleet: &Fleet) -> NetworkPolicy {
+    let egress = vec![
+        name_resolution(),
+        NetworkPolicyEgressRule {
+            to: Some(vec![pods(labels::pods_selector(&fleet.name))]),
+            ..out(&[("TCP", SPEECH_PORT), ("TCP", HEALTH_PORT)])
+        },
+        // The API server's address differs from cluster to cluster; its ports
+        // do not.
+        out(&[("TCP", 443), ("TCP", 6443)]),
+    ];
+    let ingress = vec![NetworkPolicyIngressRule {
+        from: None,
+        ports: Some(vec![port("TCP", SPEECH_PORT), port("TCP", HEALTH_PORT)]),
     }];
-    if let Some(number) = fleet.main.model.source.as_ref().and_then(|source| source_port(&source.uri)) {
-        egress.push(NetworkPolicyEgressRule {
-            ports: Some(vec![port("TCP", number)]),
-            ..NetworkPolicyEgressRule::default()
-        });
-    }
+    policy(gateway_meta(fleet), labels::gateway_selector(&fleet.name), ingress, egress)
+}
+
+fn policy(
+    metadata: ObjectMeta,
+    selector: BTreeMap<String, String>,
+    ingress: Vec<NetworkPolicyIngressRule>,
+    egress: Vec<NetworkPolicyEgressRule>,
+) -> NetworkPolicy {
     NetworkPolicy {
-        metadata: fleet_meta(fleet),
+        metadata,
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(LabelSelector {
-                match_labels: Some(labels::fleet_selector(&fleet.name)),
-                ..LabelSelector::default()
-            }),
+            pod_selector: Some(LabelSelector { match_labels: Some(selector), ..LabelSelector::default() }),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: Some(vec![NetworkPolicyIngressRule {
-                ports: Some(vec![port("TCP", SPEECH_PORT), port("TCP", HEALTH_PORT)]),
-                ..NetworkPolicyIngressRule::default()
-            }]),
+            ingress: Some(ingress),
             egress: Some(egress),
         }),
+    }
+}
+
+fn name_resolution() -> NetworkPolicyEgressRule {
+    out(&[("UDP", 53), ("TCP", 53)])
+}
+
+/// To anywhere, on these ports.
+fn out(ports: &[(&str, u16)]) -> NetworkPolicyEgressRule {
+    NetworkPolicyEgressRule {
+        ports: Some(ports.iter().map(|(protocol, number)| port(protocol, *number)).collect()),
+        to: None,
+    }
+}
+
+fn pods(selector: BTreeMap<String, String>) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        pod_selector: Some(LabelSelector { match_labels: Some(selector), ..LabelSelector::default() }),
+        ..NetworkPolicyPeer::default()
     }
 }
 

@@ -1,28 +1,54 @@
-//! The fleet's address.
+//! Addresses: the fleet's for callers, the pools' for the gateway.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use ttsfleet_wire::pod::SPEECH_PORT;
 
-use super::{fleet_meta, labels, pod::SPEECH_PORT_NAME};
-use crate::fleet::validate::Fleet;
+use super::children::{fleet_meta, pool_meta};
+use super::container::SPEECH_PORT_NAME;
+use super::labels;
+use crate::fleet::validate::{Fleet, FleetPool};
 
-/// A Service on port 80 before the main pool.
-pub(super) fn build(fleet: &Fleet) -> Service {
+/// Port of the fleet's Service.
+pub(super) const FLEET_PORT: i32 = 80;
+
+/// A Service before the gateway.
+pub(super) fn of_fleet(fleet: &Fleet) -> Service {
     Service {
-        metadata: fleet_meta(fleet),
+        metadata: fleet_meta(fleet, labels::GATEWAY),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
-            selector: Some(labels::pool_selector(&fleet.name, &fleet.main.name)),
-            ports: Some(vec![ServicePort {
-                name: Some("http".to_owned()),
-                protocol: Some("TCP".to_owned()),
-                app_protocol: Some("http".to_owned()),
-                port: 80,
-                target_port: Some(IntOrString::String(SPEECH_PORT_NAME.to_owned())),
-                ..ServicePort::default()
-            }]),
+            selector: Some(labels::gateway_selector(&fleet.name)),
+            ports: Some(vec![http(FLEET_PORT)]),
             ..ServiceSpec::default()
         }),
         ..Service::default()
+    }
+}
+
+/// A Service without an address: the gateway finds the pool's pods by its
+/// EndpointSlices, which carry its labels, and chooses among them itself.
+pub(super) fn of_pool(fleet: &Fleet, pool: &FleetPool) -> Service {
+    Service {
+        metadata: pool_meta(fleet, pool),
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            cluster_ip: Some("None".to_owned()),
+            selector: Some(labels::pool_selector(&fleet.name, &pool.name)),
+            ports: Some(vec![http(i32::from(SPEECH_PORT))]),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}
+
+fn http(port: i32) -> ServicePort {
+    ServicePort {
+        name: Some("http".to_owned()),
+        protocol: Some("TCP".to_owned()),
+        app_protocol: Some("http".to_owned()),
+        port,
+        target_port: Some(IntOrString::String(SPEECH_PORT_NAME.to_owned())),
+        ..ServicePort::default()
     }
 }

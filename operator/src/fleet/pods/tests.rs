@@ -18,9 +18,17 @@ fn fleet() -> Fleet {
     validate(&object).expect("a valid spec")
 }
 
-fn pod(name: &str, status: Value) -> Arc<Pod> {
-    let pod = json!({"metadata": {"name": name}, "status": status});
+fn labelled(name: &str, labels: Value, status: Value) -> Arc<Pod> {
+    let pod = json!({"metadata": {"name": name, "labels": labels}, "status": status});
     Arc::new(serde_json::from_value(pod).expect("a pod"))
+}
+
+fn pod(name: &str, status: Value) -> Arc<Pod> {
+    labelled(name, json!({"ttsfleet.dev/pool": "main"}), status)
+}
+
+fn gateway(status: Value) -> Arc<Pod> {
+    labelled("narrator-gateway-1", json!({"app.kubernetes.io/component": "gateway"}), status)
 }
 
 fn container(mut status: Value) -> Value {
@@ -50,7 +58,7 @@ fn found(status: Value) -> Option<(Reason, String)> {
 #[case::memory("0/2 nodes are available: 2 Insufficient memory.", "Add a node, or lower")]
 #[case::selector(
     "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
-    "Check the pool's scheduling"
+    "Check spec.pools[main] against"
 )]
 fn an_unschedulable_pod_is_explained_with_the_schedulers_words(#[case] words: &str, #[case] advice: &str) {
     let condition =
@@ -86,12 +94,46 @@ fn the_end_of_remembering_is_known() {
 }
 
 #[test]
-fn a_failed_start_is_told_in_the_servers_words() {
+fn a_model_that_cannot_be_loaded_is_told_in_the_servers_words() {
     let end = json!({"terminated": {"exitCode": 1, "reason": "Error", "message": "digest of model.json differs\n"}});
     let status = container(json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": end}));
     let (reason, message) = found(status).expect("a problem");
+    assert_eq!(reason, Reason::ModelLoadFailed);
+    assert!(message.contains("pool main") && message.contains("digest of model.json differs"), "{message}");
+}
+
+#[rstest]
+#[case::without_a_word(json!({"exitCode": 101}), "exit code 101")]
+#[case::by_a_signal(json!({"exitCode": 139, "message": "loading"}), "exit code 139")]
+fn any_other_end_is_a_crash(#[case] end: Value, #[case] expected: &str) {
+    let status = container(json!({"state": {"terminated": end}}));
+    let (reason, message) = found(status).expect("a problem");
     assert_eq!(reason, Reason::CrashLooping);
-    assert!(message.contains("exit code 1") && message.contains("digest of model.json differs"), "{message}");
+    assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn a_pod_of_the_gateway_is_spoken_of_as_such() {
+    let with_name = |mut status: Value| {
+        status["containerStatuses"][0]["name"] = json!("gateway");
+        status
+    };
+    let end = json!({"terminated": {"exitCode": 1, "message": "no such ConfigMap"}});
+    let crashed = with_name(container(json!({"state": end})));
+    let problem = diagnose(&fleet(), &[gateway(crashed)], noon()).expect("a problem");
+    assert_eq!(problem.reason, Reason::CrashLooping, "a gateway loads no model");
+    assert!(problem.message.contains("no such ConfigMap"), "{}", problem.message);
+
+    let killed = json!({"state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}});
+    let problem = diagnose(&fleet(), &[gateway(with_name(container(killed)))], noon()).expect("a problem");
+    assert!(problem.message.contains("128Mi") && problem.message.contains("spec.gateway"), "{}", problem.message);
+}
+
+#[test]
+fn pods_of_a_pool_that_is_no_longer_wanted_do_not_count() {
+    let waiting = container(json!({"state": {"waiting": {"reason": "ImagePullBackOff"}}}));
+    let left = labelled("narrator-old-1", json!({"ttsfleet.dev/pool": "old"}), waiting);
+    assert_eq!(diagnose(&fleet(), &[left], noon()), None);
 }
 
 #[test]

@@ -19,17 +19,27 @@ fn object(replicas: i32) -> TtsDeployment {
 }
 
 /// A Deployment whose controller counts (there, current, ready) pods.
-fn deployment(counts: (i32, i32, i32), condition: Value) -> Deployment {
+fn named(name: &str, counts: (i32, i32, i32), condition: Value) -> Arc<Deployment> {
     let (there, current, ready) = counts;
+    let component = if name.ends_with("-gateway") { "gateway" } else { "inference" };
     let value = json!({
-        "metadata": {"generation": 2},
+        "metadata": {"name": name, "generation": 2, "labels": {"app.kubernetes.io/component": component}},
         "spec": {"selector": {}, "template": {}},
         "status": {
             "observedGeneration": 2, "replicas": there, "updatedReplicas": current, "readyReplicas": ready,
             "conditions": [condition],
         },
     });
-    serde_json::from_value(value).expect("a deployment")
+    Arc::new(serde_json::from_value(value).expect("a deployment"))
+}
+
+fn deployment(counts: (i32, i32, i32), condition: Value) -> Arc<Deployment> {
+    named("narrator-main", counts, condition)
+}
+
+/// Two pods of the gateway, of which so many are ready.
+fn gateway(ready: i32) -> Arc<Deployment> {
+    named("narrator-gateway", (2, 2, ready), brought_up())
 }
 
 fn brought_up() -> Value {
@@ -40,8 +50,8 @@ fn coming_up() -> Value {
     json!({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"})
 }
 
-fn view<'a>(object: &'a TtsDeployment, deployment: Option<&'a Deployment>) -> View<'a> {
-    View { object, deployment, obstacle: None, pods: None, now: Timestamp::UNIX_EPOCH }
+fn view<'a>(object: &'a TtsDeployment, deployments: &'a [Arc<Deployment>]) -> View<'a> {
+    View { object, deployments, obstacle: None, pods: None, now: Timestamp::UNIX_EPOCH }
 }
 
 fn problem(reason: Reason) -> Option<Problem> {
@@ -67,24 +77,69 @@ fn line(status: &TtsDeploymentStatus) -> String {
 #[case::scaling_down(1, Some(deployment((2, 2, 2), brought_up())), "AP RollingOut")]
 fn conditions_follow_the_pods(
     #[case] replicas: i32,
-    #[case] deployment: Option<Deployment>,
+    #[case] deployment: Option<Arc<Deployment>>,
     #[case] expected: &str,
 ) {
     let object = object(replicas);
-    assert_eq!(line(&derive(&view(&object, deployment.as_ref()))), expected);
+    let deployments: Vec<_> = deployment.into_iter().chain([gateway(2)]).collect();
+    assert_eq!(line(&derive(&view(&object, &deployments))), expected);
+}
+
+#[rstest]
+#[case::one_of_two(1, "A SomePodsNotReady")]
+#[case::none(0, " NoGatewayReady")]
+fn pods_behind_a_gateway_that_does_not_serve_are_out_of_reach(#[case] ready: i32, #[case] expected: &str) {
+    let deployments = [deployment((2, 2, 2), brought_up()), gateway(ready)];
+    let status = derive(&view(&object(2), &deployments));
+    assert_eq!(line(&status), expected);
+    let message = &status.conditions[0].message;
+    assert!(message.contains("main 2 of 2") && message.contains(&format!("gateway {ready} of 2")), "{message}");
+    assert_eq!((status.gateway.replicas, status.gateway.ready), (2, ready));
+}
+
+#[rstest]
+#[case::both((2, 2, 2), (1, 1, 1), "RA AllPodsReady")]
+#[case::only_the_second((2, 2, 0), (1, 1, 1), "A SomePodsNotReady")]
+#[case::none((2, 2, 0), (1, 1, 0), " NoPodReady")]
+fn any_pool_makes_a_fleet_available_and_all_of_them_make_it_ready(
+    #[case] main: (i32, i32, i32),
+    #[case] backup: (i32, i32, i32),
+    #[case] expected: &str,
+) {
+    let mut object = object(2);
+    object.spec.pools.push(Pool { replicas: Some(1), ..Pool::named("backup") });
+    let deployments =
+        [named("narrator-backup", backup, brought_up()), deployment(main, brought_up()), gateway(2)];
+    let status = derive(&view(&object, &deployments));
+    assert_eq!(line(&status), expected);
+    assert_eq!((status.replicas, status.ready_replicas), (3, main.2 + backup.2));
+    let ready: Vec<_> = status.pools.iter().map(|pool| (pool.name.as_str(), pool.ready)).collect();
+    assert_eq!(ready, [("main", main.2), ("backup", backup.2)]);
 }
 
 #[test]
 fn a_deployment_that_its_controller_has_not_seen_is_not_ready() {
-    let (object, mut deployment) = (object(2), deployment((2, 2, 2), brought_up()));
-    deployment.metadata.generation = Some(3);
-    assert_eq!(line(&derive(&view(&object, Some(&deployment)))), "AP RollingOut");
+    let (object, mut unseen) = (object(2), Deployment::clone(&deployment((2, 2, 2), brought_up())));
+    unseen.metadata.generation = Some(3);
+    assert_eq!(line(&derive(&view(&object, &[Arc::new(unseen), gateway(2)]))), "AP RollingOut");
+}
+
+#[test]
+fn a_stalled_gateway_names_the_secret_it_may_be_waiting_for() {
+    let mut object = object(2);
+    object.spec.routing.tier_from.api_key_secret_ref =
+        Some(ttsfleet_crds::SecretRef { name: "keys".to_owned() });
+    let condition = json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"});
+    let deployments =
+        [deployment((2, 2, 2), brought_up()), named("narrator-gateway", (2, 2, 0), condition)];
+    let status = derive(&view(&object, &deployments));
+    assert!(status.conditions[3].message.contains("Secret keys"), "{}", status.conditions[3].message);
 }
 
 #[test]
 fn an_obstacle_is_the_reason_of_everything_that_waits_for_it() {
-    let (object, deployment) = (object(2), deployment((2, 2, 2), brought_up()));
-    let view = View { obstacle: problem(Reason::NameConflict), ..view(&object, Some(&deployment)) };
+    let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
+    let view = View { obstacle: problem(Reason::NameConflict), ..view(&object, &deployments) };
     let status = derive(&view);
     assert_eq!(line(&status), "AD NameConflict", "what serves goes on serving");
     assert_eq!(status.conditions[3].message, "what to do");
@@ -92,15 +147,15 @@ fn an_obstacle_is_the_reason_of_everything_that_waits_for_it() {
 
 #[test]
 fn a_pod_problem_that_is_over_leaves_the_fleet_ready_but_degraded() {
-    let (object, deployment) = (object(2), deployment((2, 2, 2), brought_up()));
-    let view = View { pods: problem(Reason::OutOfMemory), ..view(&object, Some(&deployment)) };
+    let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
+    let view = View { pods: problem(Reason::OutOfMemory), ..view(&object, &deployments) };
     assert_eq!(line(&derive(&view)), "RAD AllPodsReady");
 }
 
 #[test]
 fn a_pod_problem_explains_why_the_fleet_is_not_ready() {
-    let (object, deployment) = (object(3), deployment((3, 3, 2), coming_up()));
-    let view = View { pods: problem(Reason::Unschedulable), ..view(&object, Some(&deployment)) };
+    let (object, deployments) = (object(3), [deployment((3, 3, 2), coming_up()), gateway(2)]);
+    let view = View { pods: problem(Reason::Unschedulable), ..view(&object, &deployments) };
     assert_eq!(line(&derive(&view)), "APD Unschedulable");
 }
 
@@ -108,8 +163,8 @@ fn a_pod_problem_explains_why_the_fleet_is_not_ready() {
 #[case(json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"}), Reason::PodsRefused)]
 #[case(json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}), Reason::RolloutStalled)]
 fn the_deployments_own_complaints_are_passed_on(#[case] condition: Value, #[case] reason: Reason) {
-    let (object, deployment) = (object(2), deployment((0, 0, 0), condition));
-    let status = derive(&view(&object, Some(&deployment)));
+    let (object, deployments) = (object(2), [deployment((0, 0, 0), condition), gateway(2)]);
+    let status = derive(&view(&object, &deployments));
     assert_eq!(
         (status.conditions[3].status.as_str(), status.conditions[3].reason.clone()),
         ("True", reason.to_string())
@@ -118,24 +173,27 @@ fn the_deployments_own_complaints_are_passed_on(#[case] condition: Value, #[case
 
 #[test]
 fn transition_times_change_only_with_the_status() {
-    let deployment = deployment((2, 2, 2), brought_up());
+    let deployments = [deployment((2, 2, 2), brought_up()), gateway(2)];
     let mut object = object(2);
-    let first = derive(&view(&object, Some(&deployment)));
+    let first = derive(&view(&object, &deployments));
     object.status = Some(first.clone());
     let later = Timestamp::from_second(3600).expect("a time");
-    let second = derive(&View { now: later, ..view(&object, Some(&deployment)) });
+    let second = derive(&View { now: later, ..view(&object, &deployments) });
     assert_eq!(first, second, "nothing changed, so there is nothing to write");
 
-    let third = derive(&View { now: later, ..view(&object, None) });
+    let third = derive(&View { now: later, ..view(&object, &[]) });
     let times: Vec<i64> = third.conditions.iter().map(|c| c.last_transition_time.0.as_second()).collect();
     assert_eq!(times, [3600, 3600, 3600, 0], "Degraded was and stays False");
 }
 
 #[test]
 fn the_status_says_what_the_scale_subresource_needs() {
-    let (object, deployment) = (object(2), deployment((2, 2, 1), brought_up()));
-    let status = derive(&view(&object, Some(&deployment)));
+    let (object, deployments) = (object(2), [deployment((2, 2, 1), brought_up()), gateway(2)]);
+    let status = derive(&view(&object, &deployments));
     assert_eq!((status.replicas, status.ready_replicas, status.observed_generation), (2, 1, Some(4)));
-    assert_eq!(status.selector, "app.kubernetes.io/instance=narrator,app.kubernetes.io/name=ttsfleet");
+    assert_eq!(
+        status.selector,
+        "app.kubernetes.io/component=inference,app.kubernetes.io/instance=narrator,app.kubernetes.io/name=ttsfleet"
+    );
     assert_eq!((status.model.as_str(), status.pools[0].ready), ("built-in", 1));
 }

@@ -1,0 +1,154 @@
+//! Who may use which pools, how much text they may send, and how it is logged.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::rules;
+
+/// Name of the tier of a fleet that describes none.
+pub const STANDARD_TIER: &str = "standard";
+
+/// Who may use which pools.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "!has(self.defaultTier) || (has(self.tiers) && self.tiers.size() > 0 ? \
+     self.tiers.exists(tier, tier.name == self.defaultTier) : self.defaultTier == 'standard')"
+).message(
+    "routing.defaultTier must be the name of one of routing.tiers; without tiers there is one, named standard"
+))]
+pub struct Routing {
+    /// Classes of callers. Without any there is one, named standard, which
+    /// may use all pools in the order of spec.pools.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub tiers: Vec<Tier>,
+
+    /// Tier of a request that names none; the first one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 20))]
+    pub default_tier: Option<String>,
+
+    /// How a request names its tier. Empty: every request is of the default
+    /// tier.
+    #[serde(default)]
+    pub tier_from: TierFrom,
+}
+
+/// A class of callers.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tier {
+    /// The tier's name.
+    #[schemars(length(min = 1, max = 20))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message(
+        "a tier's name must be at most 20 characters of a-z, 0-9 and '-', and begin and end with a letter or digit; \
+         for example: premium"
+    ))]
+    pub name: String,
+
+    /// Names of the pools it may use, the preferred one first: the next one
+    /// speaks when those before it cannot.
+    #[schemars(length(min = 1, max = 8), inner(length(max = 20)))]
+    #[x_kube(validation = Rule::new("self.all(pool, self.exists_one(other, other == pool))").message(
+        "a tier's pools must name each pool once; remove the second mention"
+    ))]
+    pub pools: Vec<String>,
+}
+
+/// How a request names its tier.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.apiKeySecretRef) && has(self.header))").message(
+    "routing.tierFrom takes apiKeySecretRef or header, not both: remove the one that shall not decide"
+))]
+pub struct TierFrom {
+    /// By its API key (`Authorization: Bearer …`). Each key of the Secret's
+    /// data is a tier's name, its value that tier's API keys, one a line. A
+    /// request without a known key is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_secret_ref: Option<SecretRef>,
+
+    /// By this header, in lower case. Whatever stands in front of the fleet
+    /// must set it and remove what callers send under that name. A request
+    /// without it, or with an unknown tier, is of the default tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9!#$%&*+.^_|~-]+$')").message(
+        "routing.tierFrom.header must be the name of an HTTP header in lower case; for example: x-tier"
+    ))]
+    pub header: Option<String>,
+}
+
+/// A Secret of the fleet's namespace.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::object_name("apiKeySecretRef.name"))]
+    pub name: String,
+}
+
+/// Bounds on the text of a request.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Longest text spoken, in Unicode characters.
+    #[serde(default = "default_max_input_chars")]
+    #[schemars(range(min = 1, max = 4096))]
+    pub max_input_chars: i32,
+
+    /// What becomes of a longer one. Truncate: it is cut at the last end of a
+    /// sentence that fits, and the answer says so. Reject: it is refused.
+    #[serde(default)]
+    #[schemars(with = "String", length(max = 20))]
+    #[x_kube(validation = Rule::new("self in ['Truncate', 'Reject']").message(
+        "limits.onOverflow must be Truncate or Reject; Enqueue comes with asynchronous jobs, which this version does \
+         not have"
+    ))]
+    pub on_overflow: OnOverflow,
+}
+
+/// What becomes of a text that is too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnOverflow {
+    /// It is cut at the last end of a sentence that fits.
+    #[default]
+    Truncate,
+    /// It is refused.
+    Reject,
+}
+
+/// What the fleet tells about its work.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observability {
+    /// Form of the log lines. Template: fields between bars, for people. Json:
+    /// the same fields as an object.
+    #[serde(default)]
+    pub log_format: LogFormat,
+}
+
+/// Form of the log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum LogFormat {
+    /// Fields between bars.
+    #[default]
+    Template,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_input_chars: default_max_input_chars(), on_overflow: OnOverflow::default() }
+    }
+}
+
+fn default_max_input_chars() -> i32 {
+    600
+}

@@ -1,0 +1,368 @@
+use kube::api::ObjectMeta;
+use serde_json::{Value, json};
+use ttsfleet_crds::{
+    Expose, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Model, ParentRef, Pool, SecretRef, Source, Tier, TierFrom,
+    TtsDeployment, TtsDeploymentSpec,
+};
+use ttsfleet_wire::route::{ROUTE_KEY, RouteTable};
+
+use super::*;
+use crate::fleet::validate::validate;
+
+fn object(change: impl FnOnce(&mut TtsDeploymentSpec)) -> TtsDeployment {
+    let mut spec = TtsDeploymentSpec::default();
+    change(&mut spec);
+    TtsDeployment {
+        metadata: ObjectMeta {
+            name: Some("narrator".to_owned()),
+            namespace: Some("studio".to_owned()),
+            uid: Some("0b0e".to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec,
+        status: None,
+    }
+}
+
+fn wanted(change: impl FnOnce(&mut TtsDeploymentSpec)) -> Wanted {
+    let settings = Settings {
+        inference_image: "registry.example/speech:1".to_owned(),
+        gateway_image: "registry.example/gateway:1".to_owned(),
+        pull_policy: PullPolicy::IfNotPresent,
+    };
+    let fleet = validate(&object(change)).expect("a valid spec");
+    build(&fleet, &settings).expect("children")
+}
+
+/// One of the objects, as JSON.
+fn child(wanted: &Wanted, kind: &str, name: &str) -> Value {
+    let mut all = wanted.serving.iter().chain(&wanted.exposing);
+    let found = all.find(|child| child.identity() == (kind, name.to_owned()));
+    serde_json::to_value(found.expect("a child")).expect("JSON")
+}
+
+/// The template of a Deployment's pods.
+fn template(name: &str, change: impl FnOnce(&mut TtsDeploymentSpec)) -> Value {
+    child(&wanted(change), "Deployment", name)["spec"]["template"].clone()
+}
+
+fn pod_spec(change: impl FnOnce(&mut TtsDeploymentSpec)) -> Value {
+    template("narrator-main", change)["spec"].clone()
+}
+
+fn variable(pod: &Value, name: &str) -> Option<Value> {
+    let mut variables = pod["containers"][0]["env"].as_array().into_iter().flatten();
+    variables.find(|variable| variable["name"] == name).map(|variable| variable["value"].clone())
+}
+
+fn two_pools(spec: &mut TtsDeploymentSpec) {
+    spec.pools.push(Pool { replicas: Some(1), ..Pool::named("backup") });
+}
+
+fn with_gpu(gpu: Gpu) -> impl FnOnce(&mut TtsDeploymentSpec) {
+    move |spec| spec.pools[0].resources.gpu = gpu
+}
+
+fn model(uri: &str) -> Option<Model> {
+    let source = Source { uri: uri.to_owned(), digest: Some(format!("sha256:{}", "0".repeat(64))) };
+    Some(Model { name: "hibari".to_owned(), version: "1".to_owned(), source })
+}
+
+fn with_source(uri: &str) -> impl FnOnce(&mut TtsDeploymentSpec) {
+    let model = model(uri);
+    move |spec| spec.pools[0].model = model
+}
+
+#[test]
+fn the_default_fleet_is_as_reviewed() {
+    let Wanted { serving, exposing } = wanted(|_| {});
+    for child in serving {
+        let (kind, name) = child.identity();
+        insta::assert_yaml_snapshot!(format!("{kind}_{name}"), child);
+    }
+    assert_eq!(exposing, [], "nothing leads to a fleet unasked");
+}
+
+#[test]
+fn objects_are_made_so_that_nothing_is_asked_for_before_it_can_serve() {
+    let order: Vec<String> = wanted(two_pools)
+        .serving
+        .iter()
+        .map(|child| {
+            let (kind, name) = child.identity();
+            format!("{kind} {name}")
+        })
+        .collect();
+    insta::assert_yaml_snapshot!("two_pools", order);
+}
+
+#[test]
+fn each_pool_has_its_own_number_model_and_pods() {
+    let wanted = wanted(|spec| {
+        two_pools(spec);
+        spec.pools[1].model = model("file:///models/small");
+        spec.pools[1].resources.memory = "2Gi".into();
+    });
+    let pods = |name| child(&wanted, "Deployment", name)["spec"].clone();
+    let (main, backup) = (pods("narrator-main"), pods("narrator-backup"));
+    assert_eq!((&main["replicas"], &backup["replicas"]), (&json!(2), &json!(1)));
+    let memory = |pods: &Value| pods["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].clone();
+    assert_eq!((memory(&main), memory(&backup)), (json!("1Gi"), json!("2Gi")));
+    let volume = &backup["template"]["spec"]["volumes"][0]["configMap"]["name"];
+    assert_eq!(volume, "narrator-backup");
+    let record = child(&wanted, "ConfigMap", "narrator-backup")["data"]["model.json"].to_string();
+    assert!(record.contains("file:///models/small"), "{record}");
+    let address = child(&wanted, "Service", "narrator-backup")["spec"].clone();
+    assert_eq!((&address["clusterIP"], &address["ports"][0]["port"]), (&json!("None"), &json!(8080)));
+}
+
+#[test]
+fn the_gateway_is_told_the_routes_in_its_config_map() {
+    let wanted = wanted(|spec| {
+        two_pools(spec);
+        spec.routing.tiers = vec![Tier { name: "premium".to_owned(), pools: vec!["backup".to_owned()] }];
+    });
+    let text = child(&wanted, "ConfigMap", "narrator-gateway")["data"][ROUTE_KEY].clone();
+    let table: RouteTable = serde_json::from_str(text.as_str().expect("text")).expect("a route table");
+    insta::assert_json_snapshot!("route_table", table);
+}
+
+#[test]
+fn no_change_of_the_routes_changes_the_gateways_pods() {
+    let before = template("narrator-gateway", |_| {});
+    let after = template("narrator-gateway", |spec| {
+        two_pools(spec);
+        spec.gateway.replicas = 5;
+        spec.limits.max_input_chars = 100;
+        spec.resilience.retries.attempts = 1;
+        spec.resilience.breaker.queue.open_for = "1m".to_owned();
+        spec.routing.tier_from.header = Some("x-tier".to_owned());
+        spec.routing.tiers = vec![Tier { name: "premium".to_owned(), pools: vec!["backup".to_owned()] }];
+    });
+    assert_eq!(before, after);
+}
+
+#[test]
+fn the_gateway_finds_the_pools_by_the_labels_of_their_services_and_not_itself() {
+    let wanted = wanted(two_pools);
+    let pod = child(&wanted, "Deployment", "narrator-gateway")["spec"]["template"]["spec"].clone();
+    let selector = variable(&pod, "TTSFLEET_ENDPOINTS").expect("a selector").to_string();
+    let selected = |service: &str| {
+        let service = child(&wanted, "Service", service);
+        selector.trim_matches('"').split(',').all(|pair| {
+            let (key, value) = pair.split_once('=').expect("a pair");
+            service["metadata"]["labels"][key] == value
+        })
+    };
+    assert!(selected("narrator-main") && selected("narrator-backup") && !selected("narrator"));
+}
+
+#[test]
+fn api_keys_are_mounted_only_where_tiers_come_from_them() {
+    let plain = template("narrator-gateway", |_| {})["spec"].clone();
+    assert_eq!((&plain["volumes"], variable(&plain, "TTSFLEET_API_KEYS")), (&Value::Null, None));
+    let keyed = template("narrator-gateway", |spec| {
+        let secret = SecretRef { name: "keys".to_owned() };
+        spec.routing.tier_from = TierFrom { api_key_secret_ref: Some(secret), header: None };
+    });
+    let pod = &keyed["spec"];
+    assert_eq!(pod["volumes"][0]["secret"], json!({"secretName": "keys"}));
+    let folder = variable(pod, "TTSFLEET_API_KEYS");
+    assert_eq!(folder.as_ref(), Some(&pod["containers"][0]["volumeMounts"][0]["mountPath"]));
+}
+
+#[test]
+fn pods_and_gateway_are_told_the_fleets_settings() {
+    let change = |spec: &mut TtsDeploymentSpec| {
+        spec.observability.log_format = LogFormat::Json;
+        spec.resilience.breaker.queue.open_for = "1m30s".to_owned();
+        spec.pools[0].capacity.max_queue_depth = 7;
+    };
+    let pod = pod_spec(change);
+    let value = |name| variable(&pod, name).unwrap_or_default();
+    assert_eq!(
+        (value("TTSFLEET_MAX_QUEUE_DEPTH"), value("TTSFLEET_BUSY_SECONDS"), value("TTSFLEET_LOG_FORMAT")),
+        (json!("7"), json!("90"), json!("json"))
+    );
+    let gateway = template("narrator-gateway", change)["spec"].clone();
+    assert_eq!(variable(&gateway, "TTSFLEET_LOG_FORMAT"), Some(json!("json")));
+}
+
+#[test]
+fn what_leads_to_the_fleet_is_as_reviewed() {
+    let wanted = wanted(|spec| {
+        spec.resilience.timeouts.client = "15s500ms".to_owned();
+        spec.expose = Expose {
+            ingress: Some(Ingress {
+                host: "speech.example.com".to_owned(),
+                ingress_class_name: Some("nginx".to_owned()),
+                tls_secret_name: Some("speech-tls".to_owned()),
+            }),
+            http_route: Some(HttpRoute {
+                parent_refs: vec![ParentRef {
+                    name: "edge".to_owned(),
+                    namespace: Some("gateways".to_owned()),
+                    section_name: None,
+                }],
+                hostnames: vec!["speech.example.com".to_owned()],
+            }),
+        };
+    });
+    insta::assert_yaml_snapshot!("exposing", wanted.exposing);
+}
+
+#[test]
+fn pools_that_share_gpus_keep_to_different_nodes() {
+    let mps = || Gpu { mode: GpuMode::Mps, memory_limit: Some("6Gi".into()), ..Gpu::default() };
+    let pod = template("narrator-main", |spec| {
+        two_pools(spec);
+        spec.pools[0].resources.gpu = mps();
+        spec.pools[1].resources.gpu = mps();
+    });
+    let term = &pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(term["topologyKey"], "kubernetes.io/hostname");
+    assert_eq!(
+        term["labelSelector"]["matchExpressions"],
+        json!([{"key": "ttsfleet.dev/pool", "operator": "NotIn", "values": ["main"]}])
+    );
+    for (key, value) in term["labelSelector"]["matchLabels"].as_object().expect("labels") {
+        assert_eq!(&pod["metadata"]["labels"][key], value, "pods of other pools carry it just so");
+    }
+    let alone = template("narrator-main", |spec| spec.pools[0].resources.gpu = mps());
+    assert_eq!(alone, pod, "another pool restarts none");
+}
+
+#[test]
+fn requests_equal_limits_in_every_mode() {
+    for gpu in [
+        Gpu::default(),
+        Gpu { mode: GpuMode::Exclusive, count: Some(2), ..Gpu::default() },
+        Gpu { mode: GpuMode::Mps, memory_limit: Some("6Gi".into()), ..Gpu::default() },
+    ] {
+        let wanted = wanted(with_gpu(gpu));
+        for name in ["narrator-main", "narrator-gateway"] {
+            let pod = child(&wanted, "Deployment", name)["spec"]["template"]["spec"].clone();
+            for container in pod["containers"].as_array().expect("containers") {
+                assert_eq!(container["resources"]["requests"], container["resources"]["limits"]);
+                assert!(container["resources"]["limits"]["memory"].is_string());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_exclusive_gpu_is_on_a_node_that_shares_none_and_never_needs_a_spare() {
+    let wanted = wanted(with_gpu(Gpu { mode: GpuMode::Exclusive, ..Gpu::default() }));
+    let deployment = child(&wanted, "Deployment", "narrator-main");
+    let strategy = &deployment["spec"]["strategy"]["rollingUpdate"];
+    assert_eq!(strategy, &json!({"maxSurge": 0, "maxUnavailable": 1}));
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"], "1");
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    assert_eq!(
+        pod["affinity"]["nodeAffinity"][required]["nodeSelectorTerms"][0]["matchExpressions"],
+        json!([
+            {"key": "nvidia.com/gpu.present", "operator": "In", "values": ["true"]},
+            {"key": "nvidia.com/gpu.sharing-strategy", "operator": "NotIn", "values": ["mps", "time-slicing"]},
+            {"key": "nvidia.com/mps.capable", "operator": "NotIn", "values": ["true"]},
+        ])
+    );
+}
+
+#[test]
+fn a_shared_gpu_is_bounded_in_memory_and_threads() {
+    let gpu = Gpu {
+        mode: GpuMode::Mps,
+        memory_limit: Some("6Gi".into()),
+        active_thread_percent: Some(40),
+        ..Gpu::default()
+    };
+    let pod = pod_spec(with_gpu(gpu));
+    let value = |name| variable(&pod, name);
+    assert_eq!(value("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"), Some(json!("0=6144M")));
+    assert_eq!(value("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"), Some(json!("40")));
+}
+
+#[test]
+fn the_grace_period_covers_endpoint_removal_and_drain() {
+    for (drain, seconds) in [("1s", 1), ("30s", 30), ("1h", 3600)] {
+        let spec = pod_spec(|spec| spec.drain_timeout = drain.to_owned());
+        let before =
+            spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_i64().expect("a pause");
+        let grace = spec["terminationGracePeriodSeconds"].as_i64().expect("a grace period");
+        assert!(before > 0 && grace > before + seconds, "{drain}");
+    }
+}
+
+#[test]
+fn the_store_leaves_room_below_the_disk_limit() {
+    let spec = pod_spec(|spec| spec.pools[0].resources.ephemeral_storage = "2Gi".into());
+    assert_eq!(spec["volumes"][1]["emptyDir"]["sizeLimit"], "1984Mi");
+    assert_eq!(spec["containers"][0]["resources"]["limits"]["ephemeral-storage"], "2Gi");
+}
+
+#[test]
+fn the_network_is_open_only_for_models_that_are_fetched() {
+    let ports = |change: &dyn Fn(&mut TtsDeploymentSpec)| {
+        let policy = child(&wanted(change), "NetworkPolicy", "narrator");
+        let rules = policy["spec"]["egress"].as_array().cloned().unwrap_or_default();
+        let ports = rules.iter().flat_map(|rule| rule["ports"].as_array().cloned().unwrap_or_default());
+        ports.map(|port| port["port"].as_i64().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(&|_| {}), [53, 53]);
+    assert_eq!(ports(&|spec| with_source("file:///models/hibari")(spec)), [53, 53]);
+    assert_eq!(ports(&|spec| with_source("https://models.example:8443/hibari")(spec)), [53, 53, 8443]);
+    let both = ports(&|spec| {
+        two_pools(spec);
+        spec.pools[0].model = model("https://models.example/large");
+        spec.pools[1].model = model("http://models.example/small");
+    });
+    assert_eq!(both, [53, 53, 80, 443]);
+}
+
+#[test]
+fn only_the_gateway_may_ask_servers_to_speak() {
+    let wanted = wanted(|_| {});
+    let rules = child(&wanted, "NetworkPolicy", "narrator")["spec"]["ingress"].clone();
+    let callers = &rules[0]["from"][0]["podSelector"]["matchLabels"];
+    let gateway = &child(&wanted, "Deployment", "narrator-gateway")["spec"]["template"]["metadata"]["labels"];
+    for (key, value) in callers.as_object().expect("labels") {
+        assert_eq!(&gateway[key], value);
+    }
+    assert_eq!(rules[0]["ports"][0]["port"], 8080);
+    assert_eq!((&rules[1]["from"], &rules[1]["ports"][0]["port"]), (&Value::Null, &json!(8081)));
+}
+
+#[test]
+fn only_a_change_of_model_changes_the_hash_in_the_template() {
+    let hash = |change: &dyn Fn(&mut TtsDeploymentSpec)| {
+        template("narrator-main", change)["metadata"]["annotations"]["ttsfleet.dev/model-hash"].clone()
+    };
+    let plain = hash(&|_| {});
+    assert!(plain.is_string());
+    assert_eq!(plain, hash(&|spec| spec.replicas = 7));
+    assert_ne!(plain, hash(&|spec| with_source("file:///models/hibari")(spec)));
+}
+
+#[test]
+fn the_model_record_is_what_the_server_reads() {
+    let wanted = wanted(with_source("https://models.example/hibari"));
+    let text = child(&wanted, "ConfigMap", "narrator-main")["data"][ttsfleet_wire::model::MODEL_KEY].clone();
+    let record: ttsfleet_wire::model::ModelRecord =
+        serde_json::from_str(text.as_str().expect("text")).expect("a record");
+    assert_eq!((record.name.as_str(), record.version.as_str()), ("hibari", "1"));
+    assert_eq!(record.source.expect("a source").uri, "https://models.example/hibari");
+}
+
+#[test]
+fn scheduling_is_passed_on() {
+    let spec = pod_spec(|spec| {
+        let scheduling = &mut spec.pools[0].scheduling;
+        scheduling.node_selector = [("disk".to_owned(), "fast".to_owned())].into();
+        scheduling.priority_class_name = Some("speech".to_owned());
+        scheduling.topology_spread = false;
+    });
+    assert_eq!(spec["nodeSelector"], json!({"disk": "fast"}));
+    assert_eq!(spec["priorityClassName"], "speech");
+    assert_eq!(spec["topologySpreadConstraints"], Value::Null);
+}

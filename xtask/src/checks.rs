@@ -9,6 +9,7 @@ use crate::run::{cargo, run};
 pub(crate) fn all() -> anyhow::Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    crate::deny::check()?;
     run(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))?;
     Cluster::down(crate::TEST_CLUSTER, &Console::default())?;
     Ok(())

@@ -3,6 +3,7 @@
 mod bench;
 mod checks;
 mod demo;
+mod deny;
 mod run;
 
 use anyhow::{Result, bail};

@@ -1,0 +1,164 @@
+use std::cell::RefCell;
+
+use super::*;
+use crate::route::sample;
+
+/// What a pod does, by the last number of its address: 1 and 2 are the main
+/// pool's, 11 and 12 the backup's.
+type Behaviour = fn(u8) -> Play;
+
+enum Play {
+    Answer(Duration),
+    Decline,
+    Full,
+    Unreachable,
+    Fail,
+    Hang,
+}
+
+const SOON: Duration = Duration::from_millis(200);
+
+fn pool(name: &str, pods: &[u8]) -> Arc<Pool> {
+    let pool = Arc::new(Pool::new(name));
+    let endpoint = |number: &u8| Endpoint::new(address(*number), format!("uid-{number}"));
+    pool.set_endpoints(pods.iter().map(endpoint).collect());
+    pool
+}
+
+fn address(number: u8) -> SocketAddr {
+    ([10, 0, 0, number], 8080).into()
+}
+
+struct Run {
+    ended: Result<(u8, u32), Exhausted>,
+    called: Vec<u8>,
+    took: Duration,
+}
+
+async fn run_with(pools: Vec<Arc<Pool>>, budget: &RetryBudget, behaviour: Behaviour) -> Run {
+    let route = Arc::new(Route::new(sample()).unwrap());
+    let called = RefCell::new(Vec::new());
+    let begun = Instant::now();
+    let ended = Attempts::new(&route, budget, pools)
+        .run(async |address, time| {
+            let SocketAddr::V4(address) = address else { unreachable!() };
+            let number = address.ip().octets()[3];
+            called.borrow_mut().push(number);
+            let failed = |code| Failure::new(code, "on purpose");
+            match behaviour(number) {
+                Play::Answer(after) => {
+                    tokio::time::sleep(after).await;
+                    Outcome::Answer(number)
+                }
+                Play::Decline => Outcome::Declined(number),
+                Play::Full => Outcome::Full(failed(ErrorCode::TooManyRequests)),
+                Play::Unreachable => Outcome::Unreachable(failed(ErrorCode::UpstreamFailed)),
+                Play::Fail => Outcome::Failed(failed(ErrorCode::InferenceFailed)),
+                Play::Hang => {
+                    tokio::time::sleep(time).await;
+                    Outcome::Failed(failed(ErrorCode::UpstreamTimeout))
+                }
+            }
+        })
+        .await;
+    let ended = ended.map(|answered| (answered.answer, answered.attempts));
+    Run { ended, called: called.into_inner(), took: begun.elapsed() }
+}
+
+async fn run(behaviour: Behaviour) -> Run {
+    let pools = vec![pool("main", &[1, 2]), pool("backup", &[11, 12])];
+    run_with(pools, &RetryBudget::new(std::time::Instant::now()), behaviour).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_answer_is_taken() {
+    let run = run(|_| Play::Answer(SOON)).await;
+    let (pod, attempts) = run.ended.unwrap();
+    assert!(pod <= 2 && attempts == 1 && run.took == SOON);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_pool_costs_two_attempts_and_then_the_backup_speaks() {
+    let run = run(|pod| if pod <= 2 { Play::Hang } else { Play::Answer(SOON) }).await;
+    assert!(matches!(run.ended, Ok((11 | 12, 3))), "{:?}", run.called);
+    assert_ne!(run.called[0], run.called[1], "the second attempt goes to another pod");
+    assert!(run.took <= Duration::from_secs(9) && run.took >= Duration::from_secs(6), "{:?}", run.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_attempts_end_within_the_total_time() {
+    let run = run(|_| Play::Hang).await;
+    let exhausted = run.ended.unwrap_err();
+    assert_eq!(exhausted.failure.code, ErrorCode::UpstreamTimeout);
+    assert!(!exhausted.refused);
+    assert!(run.took <= Duration::from_secs(9), "{:?}", run.took);
+    assert_eq!(run.called.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_the_request_is_not_tried_elsewhere() {
+    let run = run(|_| Play::Decline).await;
+    assert!(run.ended.is_ok() && run.called.len() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_pod_is_passed_over_at_once() {
+    let run = run(|pod| if pod <= 2 { Play::Full } else { Play::Answer(Duration::ZERO) }).await;
+    assert!(matches!(run.ended, Ok((11 | 12, 1))), "{:?}", run.called);
+    assert_eq!((run.called.len(), run.took), (3, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_are_full_the_refusal_is_immediate_and_says_so() {
+    let run = run(|_| Play::Full).await;
+    let exhausted = run.ended.unwrap_err();
+    assert!(exhausted.refused && exhausted.attempts == 0);
+    assert_eq!(exhausted.failure.code, ErrorCode::TooManyRequests);
+    assert_eq!((run.called.len(), run.took), (MOST_FULL, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_cannot_be_reached_costs_no_pause() {
+    let run = run(|pod| if pod == 1 { Play::Unreachable } else { Play::Answer(Duration::ZERO) }).await;
+    assert!(run.ended.is_ok());
+    assert_eq!(run.took, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_pod_is_tried_again_after_a_pause() {
+    let calls = RetryBudget::new(std::time::Instant::now());
+    let run = run_with(vec![pool("main", &[1])], &calls, |_| Play::Fail).await;
+    let exhausted = run.ended.unwrap_err();
+    assert_eq!((exhausted.attempts, exhausted.failure.code), (3, ErrorCode::InferenceFailed));
+    assert_eq!(run.called, [1, 1, 1]);
+    assert!(run.took > Duration::ZERO && run.took <= Duration::from_millis(500 + 1000), "{:?}", run.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_budget_there_is_no_retry() {
+    let budget = RetryBudget::new(std::time::Instant::now());
+    while budget.withdraw(std::time::Instant::now()) {}
+    let pools = vec![pool("main", &[1, 2])];
+    let run = run_with(pools, &budget, |_| Play::Fail).await;
+    assert_eq!((run.ended.unwrap_err().attempts, run.called.len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_pods_the_refusal_names_it() {
+    let budget = RetryBudget::new(std::time::Instant::now());
+    let run = run_with(vec![pool("main", &[])], &budget, |_| Play::Hang).await;
+    assert_eq!(run.ended.unwrap_err().failure.code, ErrorCode::NoEndpoint);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_every_breaker_open_the_caller_hears_when_to_come_back() {
+    let budget = RetryBudget::new(std::time::Instant::now());
+    let main = pool("main", &[1]);
+    for _ in 0..2 {
+        run_with(vec![Arc::clone(&main)], &budget, |_| Play::Fail).await;
+    }
+    let run = run_with(vec![main], &budget, |_| Play::Fail).await;
+    let exhausted = run.ended.unwrap_err();
+    assert_eq!(exhausted.failure.code, ErrorCode::SystemBusy);
+    assert!(exhausted.refused && run.called.is_empty());
+}

@@ -1,0 +1,93 @@
+//! Valid files without sound, for callers that must have a file whatever happens.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, header},
+    response::Response,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::json;
+use ttsfleet_wire::headers;
+
+/// What `x-tts-degraded` says of such a file.
+pub const DEGRADED: &str = "empty-audio";
+
+/// A format, its media type and its empty file: mono at 24 kHz. Compressed
+/// formats hold a few milliseconds of silence, as no sound at all is no file.
+struct Format {
+    name: &'static str,
+    content_type: &'static str,
+    file: &'static [u8],
+}
+
+/// All formats that pods speak; the first is the default.
+const FORMATS: [Format; 5] = [
+    Format { name: "mp3", content_type: "audio/mpeg", file: include_bytes!("empty/empty.mp3") },
+    Format { name: "opus", content_type: "audio/ogg; codecs=opus", file: include_bytes!("empty/empty.opus") },
+    Format { name: "flac", content_type: "audio/flac", file: include_bytes!("empty/empty.flac") },
+    Format { name: "wav", content_type: "audio/wav", file: include_bytes!("empty/empty.wav") },
+    Format { name: "pcm", content_type: "audio/pcm", file: &[] },
+];
+
+/// The answer with an empty file of that format; none for a format that no pod
+/// speaks.
+pub fn answer(format: Option<&str>, events: bool) -> Option<Response> {
+    let name = format.unwrap_or(FORMATS[0].name);
+    let format = FORMATS.iter().find(|format| format.name == name)?;
+    let (content_type, body) = if events {
+        ("text/event-stream", Body::from(in_events(format.file)))
+    } else {
+        (format.content_type, Body::from(format.file))
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(headers::DEGRADED, HeaderValue::from_static(DEGRADED));
+    Some(response)
+}
+
+fn in_events(file: &[u8]) -> String {
+    let delta = json!({"type": "speech.audio.delta", "audio": BASE64_STANDARD.encode(file)});
+    let usage = json!({"input_tokens": 0, "output_tokens": 0, "total_tokens": 0});
+    let done = json!({"type": "speech.audio.done", "usage": usage, "degraded": DEGRADED, "truncated": false});
+    format!("data: {delta}\n\ndata: {done}\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use symphonia::core::{
+        formats::{FormatOptions, probe::Hint},
+        io::MediaSourceStream,
+        meta::MetadataOptions,
+    };
+
+    use super::*;
+
+    #[rstest]
+    #[case("mp3")]
+    #[case("flac")]
+    #[case("wav")]
+    fn a_decoder_finds_a_track_of_the_voices_rate(#[case] name: &str) {
+        let file = FORMATS.iter().find(|format| format.name == name).unwrap().file;
+        let source = MediaSourceStream::new(Box::new(std::io::Cursor::new(file)), Default::default());
+        let (options, metadata) = (FormatOptions::default(), MetadataOptions::default());
+        let mut hint = Hint::new();
+        hint.with_extension(name);
+        let reader = symphonia::default::get_probe().probe(&hint, source, options, metadata).unwrap();
+        let track = &reader.tracks()[0];
+        let rate = track.codec_params.as_ref().unwrap().audio().unwrap().sample_rate;
+        assert_eq!(rate, Some(24_000));
+    }
+
+    #[test]
+    fn the_opus_file_has_its_two_headers_and_a_last_page() {
+        let file = FORMATS[1].file;
+        let pages: Vec<usize> =
+            file.windows(4).enumerate().filter(|(_, four)| four == b"OggS").map(|(place, _)| place).collect();
+        assert!(pages.len() >= 3, "{pages:?}");
+        assert!(file[pages[0]..pages[1]].windows(8).any(|eight| eight == b"OpusHead"));
+        assert!(file[pages[1]..pages[2]].windows(8).any(|eight| eight == b"OpusTags"));
+        let end_of_stream = 4;
+        assert_eq!(file[pages[pages.len() - 1] + 5] & end_of_stream, end_of_stream);
+    }
+}

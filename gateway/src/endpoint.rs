@@ -1,0 +1,132 @@
+//! One pod as the gateway sees it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use crate::{
+    breaker::{Admission, Breaker, State, Verdict},
+    pool::Pool,
+    route::Route,
+};
+
+/// Failed health checks in a row after which a pod counts as unhealthy.
+const FAILURES: u32 = 2;
+
+/// A pod's speech port, and what is known of the pod.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Address of the speech port.
+    pub address: SocketAddr,
+    /// Tells a pod from an earlier one of the same address.
+    pub uid: String,
+    outstanding: AtomicUsize,
+    failed_checks: AtomicU32,
+    breaker: Mutex<Breaker>,
+}
+
+impl Endpoint {
+    /// A pod nothing is known of.
+    pub fn new(address: SocketAddr, uid: String) -> Self {
+        Self {
+            address,
+            uid,
+            outstanding: AtomicUsize::new(0),
+            failed_checks: AtomicU32::new(0),
+            breaker: Mutex::new(Breaker::new(Instant::now())),
+        }
+    }
+
+    /// Requests of this gateway in progress there.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last checks and connections went well.
+    pub fn is_healthy(&self) -> bool {
+        self.failed_checks.load(Ordering::Relaxed) < FAILURES
+    }
+
+    /// Takes the outcome of a health check.
+    pub fn checked(&self, well: bool) {
+        if well {
+            self.failed_checks.store(0, Ordering::Relaxed);
+        } else {
+            self.failed_checks.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// It does not even accept a connection: no need for a second check.
+    pub fn unreachable(&self) {
+        self.failed_checks.store(FAILURES, Ordering::Relaxed);
+    }
+
+    /// Where its breaker is.
+    pub fn state(&self, now: Instant) -> State {
+        self.breaker().state(now)
+    }
+
+    pub(crate) fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call under way: counted as outstanding for as long as it lives, and owed
+/// a verdict. Dropped without one, it says that nobody waited.
+pub struct Call {
+    /// The pool that was chosen.
+    pub pool: Arc<Pool>,
+    /// The pod in it.
+    pub endpoint: Arc<Endpoint>,
+    route: Arc<Route>,
+    admitted: Option<(Admission, Admission)>,
+}
+
+impl Call {
+    /// A call that both breakers let through.
+    pub(crate) fn new(
+        pool: Arc<Pool>,
+        endpoint: Arc<Endpoint>,
+        route: Arc<Route>,
+        (of_pool, of_endpoint): (Admission, Admission),
+    ) -> Self {
+        endpoint.outstanding.fetch_add(1, Ordering::Relaxed);
+        Self { pool, endpoint, route, admitted: Some((of_pool, of_endpoint)) }
+    }
+
+    /// Gives the verdict; only the first one counts.
+    pub fn report(&mut self, verdict: Verdict) {
+        let Some((of_pool, of_endpoint)) = self.admitted.take() else { return };
+        let now = Instant::now();
+        let opened = self.endpoint.breaker().report(now, of_endpoint, verdict, &self.route.pod_rule);
+        if opened {
+            tracing::warn!(pool = self.pool.name, pod = %self.endpoint.address, "a pod is slow or fails: left alone");
+        }
+        // What a pod left alone did is its own fault and not the pool's.
+        let condemned = self.endpoint.breaker().state(now) != State::Closed;
+        let verdict = if condemned && of_pool == Admission::Call { Verdict::Unknown } else { verdict };
+        if self.pool.breaker().report(now, of_pool, verdict, &self.route.pool_rule) {
+            tracing::warn!(pool = self.pool.name, "a pool is slow or fails: left alone");
+        }
+    }
+}
+
+impl Call {
+    /// The answer broke off after its first audio, when the verdict had been given.
+    pub fn broke(&self) {
+        let now = Instant::now();
+        self.endpoint.breaker().report(now, Admission::Call, Verdict::Bad, &self.route.pod_rule);
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.report(Verdict::Unknown);
+        self.endpoint.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,169 @@
+//! One attempt over HTTP.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, Method, Request, Response, Uri, header, response},
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use ttsfleet_serving::Failure;
+use ttsfleet_wire::error::{ErrorBody, ErrorCode};
+
+use crate::attempts::Outcome;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Less than a pod keeps an idle connection, so that it is we who close it.
+const IDLE_CONNECTION: Duration = Duration::from_secs(15);
+/// Longest error body that is read.
+const MOST_ERROR_BYTES: usize = 64 << 10;
+
+/// The client that all calls share.
+pub struct Upstream(Client<HttpConnector, Full<Bytes>>);
+
+/// A request to be forwarded, to whichever pod.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// Its method.
+    pub method: Method,
+    /// Its path.
+    pub path: &'static str,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// A pod's answer, from its first bytes on.
+pub struct Answer {
+    /// Status and headers.
+    pub head: response::Parts,
+    /// The first bytes; empty only if the pod declined.
+    pub first: Bytes,
+    /// The rest, still to come; none if that was all.
+    pub rest: Option<Incoming>,
+    /// Why the pod declined, if it did and said so.
+    pub code: Option<ErrorCode>,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .build(connector);
+        Self(client)
+    }
+}
+
+impl Upstream {
+    /// Sends the request to a pod and waits for its first audio.
+    pub async fn attempt(&self, forward: &Forward, pod: SocketAddr, time: Duration) -> Outcome<Answer> {
+        let attempt = async {
+            let request = match build(forward, pod) {
+                Ok(request) => request,
+                Err(failure) => return Outcome::Failed(failure),
+            };
+            match self.0.request(request).await {
+                Ok(response) => read(response).await,
+                Err(error) if error.is_connect() => Outcome::Unreachable(broken(&error)),
+                Err(error) => Outcome::Failed(broken(&error)),
+            }
+        };
+        tokio::time::timeout(time, attempt).await.unwrap_or_else(|_| {
+            let message = "The fleet had no audio in time; try again, or send a shorter text.";
+            let cause = format!("no audio from {pod} within {} ms", time.as_millis());
+            Outcome::Failed(Failure::new(ErrorCode::UpstreamTimeout, message).because(cause))
+        })
+    }
+}
+
+fn build(forward: &Forward, pod: SocketAddr) -> Result<Request<Full<Bytes>>, Failure> {
+    let uri: Result<Uri, _> = format!("http://{pod}{}", forward.path).parse();
+    let uri = uri.map_err(|error| broken(&error))?;
+    let mut request = Request::new(Full::new(forward.body.clone()));
+    *request.method_mut() = forward.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = forward.headers.clone();
+    Ok(request)
+}
+
+async fn read(response: Response<Incoming>) -> Outcome<Answer> {
+    let (head, mut body) = response.into_parts();
+    if !head.status.is_success() {
+        return judge(head, body).await;
+    }
+    loop {
+        match body.frame().await {
+            Some(Ok(frame)) => {
+                let Ok(first) = frame.into_data() else { continue };
+                if !first.is_empty() {
+                    return Outcome::Answer(Answer { head, first, rest: Some(body), code: None });
+                }
+            }
+            Some(Err(error)) => return Outcome::Failed(broken(&error)),
+            None => {
+                let failure =
+                    Failure::new(ErrorCode::UpstreamFailed, "The fleet's answer had no audio; try again.");
+                return Outcome::Failed(failure);
+            }
+        }
+    }
+}
+
+/// Whether the fault is the caller's, the pod's, or nobody's.
+async fn judge(head: response::Parts, body: Incoming) -> Outcome<Answer> {
+    let bytes = match Limited::new(body, MOST_ERROR_BYTES).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) => {
+            return Outcome::Failed(
+                Failure::new(ErrorCode::UpstreamFailed, "A pod failed; try again.")
+                    .because(error.to_string()),
+            );
+        }
+    };
+    let told = serde_json::from_slice::<ErrorBody>(&bytes).ok();
+    let code = told.as_ref().and_then(|body| ErrorCode::from_name(&body.error.error_code));
+    match (head.status, code, told) {
+        (_, Some(code), Some(told)) if is_full(code) => {
+            let mut failure = Failure::new(code, told.error.message);
+            if let Some(seconds) = retry_after(&head.headers) {
+                failure = failure.retry_after(seconds);
+            }
+            Outcome::Full(failure)
+        }
+        (status, ..) if status.is_client_error() => {
+            Outcome::Declined(Answer { head, first: bytes, rest: None, code })
+        }
+        (_, Some(code), Some(told)) => Outcome::Failed(Failure::new(code, told.error.message)),
+        (status, ..) => {
+            let failure = Failure::new(ErrorCode::UpstreamFailed, "A pod failed; try again.");
+            Outcome::Failed(failure.because(format!("a pod answered {status}")))
+        }
+    }
+}
+
+/// The pod refused at once and has done no work; another one may have room.
+fn is_full(code: ErrorCode) -> bool {
+    use ErrorCode::{Draining, ModelNotReady, SystemBusy, TooManyRequests};
+    matches!(code, TooManyRequests | SystemBusy | Draining | ModelNotReady)
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<u16> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
+}
+
+fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let message = "The connection inside the fleet broke; try again.";
+    let chain: Vec<String> =
+        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    Failure::new(ErrorCode::UpstreamFailed, message).because(chain.join(": "))
+}

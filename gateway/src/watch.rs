@@ -1,0 +1,140 @@
+//! What the cluster says: the route table and the pods, as they change. If the
+//! API server is away, or says something unusable, what was known stays.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::{core::v1::ConfigMap, discovery::v1::EndpointSlice};
+use kube::{
+    Api, Client,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, Store},
+        watcher,
+    },
+};
+use ttsfleet_wire::route::ROUTE_KEY;
+
+use crate::{endpoint::Endpoint, gateway::Gateway, route::Route};
+
+/// Label of an EndpointSlice with the name of its Service.
+const SERVICE: &str = "kubernetes.io/service-name";
+
+/// Where to look.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The fleet's namespace.
+    pub namespace: String,
+    /// Name of the ConfigMap with the route table.
+    pub route: String,
+    /// Label selector of the pools' EndpointSlices.
+    pub endpoints: String,
+}
+
+/// Follows the route table, for ever.
+pub async fn follow_route(client: Client, place: Place, gateway: Arc<Gateway>, slices: Store<EndpointSlice>) {
+    let api: Api<ConfigMap> = Api::namespaced(client, &place.namespace);
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", place.route));
+    let mut changes = watcher(api, config).default_backoff().applied_objects().boxed();
+    loop {
+        match changes.try_next().await {
+            Ok(Some(object)) => {
+                take_route(&object, &gateway);
+                take_endpoints(&slices, &gateway);
+            }
+            Ok(None) => return,
+            Err(error) => tracing::warn!(%error, "cannot watch the route table; the last one holds"),
+        }
+    }
+}
+
+fn take_route(object: &ConfigMap, gateway: &Gateway) {
+    let text = object.data.as_ref().and_then(|data| data.get(ROUTE_KEY)).map_or("", String::as_str);
+    match Route::parse(text) {
+        Ok(route) => {
+            tracing::info!(pools = route.pools.len(), "route table taken");
+            gateway.set_route(route);
+        }
+        Err(error) => tracing::error!(%error, "unusable route table; the last one holds"),
+    }
+}
+
+/// Follows the pods, for ever.
+pub async fn follow_endpoints(
+    client: Client,
+    place: Place,
+    gateway: Arc<Gateway>,
+    writer: reflector::store::Writer<EndpointSlice>,
+) {
+    let slices = writer.as_reader();
+    let api: Api<EndpointSlice> = Api::namespaced(client, &place.namespace);
+    let config = watcher::Config::default().labels(&place.endpoints);
+    let mut changes = watcher(api, config).default_backoff().reflect(writer).boxed();
+    loop {
+        match changes.try_next().await {
+            // In the middle of a list the store holds what was known before.
+            Ok(Some(watcher::Event::Init | watcher::Event::InitApply(_))) => {}
+            Ok(Some(_)) => take_endpoints(&slices, &gateway),
+            Ok(None) => return,
+            Err(error) => tracing::warn!(%error, "cannot watch the pods; those known are used"),
+        }
+    }
+}
+
+fn take_endpoints(slices: &Store<EndpointSlice>, gateway: &Gateway) {
+    let Ok(route) = gateway.route() else { return };
+    let slices = slices.state();
+    for (name, service) in &route.pools {
+        if let Some(pool) = gateway.pools.get(name) {
+            let of_pool = slices.iter().filter(|slice| service_of(slice) == Some(service));
+            pool.set_endpoints(of_pool.flat_map(|slice| endpoints(slice)).collect());
+        }
+    }
+}
+
+fn service_of(slice: &EndpointSlice) -> Option<&String> {
+    slice.metadata.labels.as_ref()?.get(SERVICE)
+}
+
+/// The pods of a slice that take requests. One that is going away is not among
+/// them, though it still answers what it has taken.
+fn endpoints(slice: &EndpointSlice) -> Vec<Endpoint> {
+    let port = slice.ports.iter().flatten().find_map(|port| port.port);
+    let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { return Vec::new() };
+    let ready = slice.endpoints.iter().flatten().filter(|endpoint| {
+        endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready.unwrap_or(true))
+    });
+    let of = |endpoint: &k8s_openapi::api::discovery::v1::Endpoint| {
+        let ip = endpoint.addresses.first()?.parse().ok()?;
+        let uid = endpoint.target_ref.as_ref().and_then(|pod| pod.uid.clone());
+        Some(Endpoint::new(SocketAddr::new(ip, port), uid.unwrap_or_default()))
+    };
+    ready.filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_ready_pods_with_an_address_are_taken() {
+        let slice: EndpointSlice = serde_json::from_value(json!({
+            "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 8080}],
+            "endpoints": [
+                {"addresses": ["10.0.0.1"], "conditions": {"ready": true}, "targetRef": {"uid": "a"}},
+                {"addresses": ["10.0.0.2"], "conditions": {"ready": false, "serving": true, "terminating": true}},
+                {"addresses": ["nowhere"]},
+                {"addresses": []},
+                {"addresses": ["10.0.0.3"]},
+            ],
+        }))
+        .unwrap();
+        let found: Vec<_> =
+            endpoints(&slice).into_iter().map(|one| (one.address.to_string(), one.uid)).collect();
+        let expected = [("10.0.0.1:8080", "a"), ("10.0.0.3:8080", "")];
+        assert_eq!(found, expected.map(|(address, uid)| (address.to_owned(), uid.to_owned())));
+    }
+}

@@ -82,6 +82,8 @@ pub struct Limits {
     pub buffered_bytes: usize,
     /// WAV up to this size is sent with its true length, after it is complete.
     pub whole_wav_bytes: usize,
+    /// How long after its first audio a WAV may be kept back for that.
+    pub whole_wav_wait: Duration,
     /// Bounds on the connections of one port.
     pub connections: Connections,
     /// How long one request may hold a worker.
@@ -103,6 +105,7 @@ impl Limits {
             max_input_chars: 4096,
             buffered_bytes: 4 << 20,
             whole_wav_bytes: 2 << 20,
+            whole_wav_wait: Duration::from_millis(500),
             connections: Connections {
                 max: 1024,
                 header_timeout: Duration::from_secs(30),

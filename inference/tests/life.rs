@@ -99,6 +99,17 @@ async fn a_failure_after_the_first_audio_is_no_silent_end() {
 }
 
 #[tokio::test]
+async fn a_wav_that_takes_long_is_not_waited_for() {
+    let server = start(Limits { whole_wav_wait: Duration::ZERO, ..limits() }).await;
+    let mut socket = begin(server.speech, json!({"input": "spin", "response_format": "wav"})).await;
+    let mut seen = Vec::new();
+    while !seen.windows(4).any(|four| four == b"RIFF") {
+        assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
+    }
+    assert_eq!(server.seen.broken_off.load(SeqCst), 0, "it is still spoken");
+}
+
+#[tokio::test]
 async fn a_slow_reader_gets_everything() {
     let server = start(Limits { buffered_bytes: 64 << 10, ..limits() }).await;
     let text = "word ".repeat(20);

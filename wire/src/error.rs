@@ -42,6 +42,11 @@ macro_rules! catalogue {
             /// All codes, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
+            /// The code of that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.entry().code == name)
+            }
+
             /// The code's line in the catalogue.
             pub const fn entry(self) -> ErrorEntry {
                 match self {

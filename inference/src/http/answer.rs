@@ -71,24 +71,25 @@ impl Playback {
     }
 
     /// A WAV starts with its length, so it is kept back until it is complete,
-    /// or too large to be kept: then it goes out with its length unknown.
+    /// but not for long, and not if it is large: then it goes out with its
+    /// length unknown.
     async fn wav(mut self, first: Bytes) -> Result<Response, Failure> {
         let mut data = first.to_vec();
-        loop {
-            match self.next().await {
-                Event::Audio(bytes) => data.extend_from_slice(&bytes),
-                Event::Failed(failure) => return Err(failure),
-                Event::Done(_) => {
+        let patience = tokio::time::Instant::now() + self.app.limits.whole_wav_wait;
+        while data.len() <= self.app.limits.whole_wav_bytes {
+            match tokio::time::timeout_at(patience, self.next()).await {
+                Ok(Event::Audio(bytes)) => data.extend_from_slice(&bytes),
+                Ok(Event::Failed(failure)) => return Err(failure),
+                Ok(Event::Done(_)) => {
                     let length = u32::try_from(data.len()).ok();
                     data.splice(0..0, wav::header(self.sample_rate, length));
                     return Ok(self.response(Body::from(data)));
                 }
-            }
-            if data.len() > self.app.limits.whole_wav_bytes {
-                data.splice(0..0, wav::header(self.sample_rate, None));
-                return Ok(self.file(data.into()));
+                Err(_) => break,
             }
         }
+        data.splice(0..0, wav::header(self.sample_rate, None));
+        Ok(self.file(data.into()))
     }
 
     /// The file itself, streamed.

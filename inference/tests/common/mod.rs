@@ -123,7 +123,9 @@ pub(crate) struct Running {
 
 pub(crate) fn limits() -> Limits {
     let args = Args::parse_from(["test", "--workers", "2", "--max-concurrency", "4"]);
-    Limits { drain: Duration::from_secs(5), ..Limits::new(&args) }
+    // On a loaded machine no file is sent early for want of time.
+    let whole_wav_wait = Duration::from_secs(600);
+    Limits { drain: Duration::from_secs(5), whole_wav_wait, ..Limits::new(&args) }
 }
 
 pub(crate) async fn start(limits: Limits) -> Running {

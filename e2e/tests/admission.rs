@@ -405,3 +405,13 @@ fn the_shortest_fleet_gets_every_default() {
         plane.kubectl(&["explain", "ttsd.spec.pools.resources.gpu.memoryLimit"]).expect("an explanation");
     assert!(explained.contains("GPU memory that one pod may use"), "{explained}");
 }
+
+#[test]
+fn every_example_is_accepted() {
+    let plane = api_server();
+    let examples = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples")).unwrap();
+    for example in examples.map(|entry| entry.unwrap().path()) {
+        let answer = plane.apply(&std::fs::read_to_string(&example).unwrap());
+        assert!(answer.is_ok(), "{}: {answer:?}", example.display());
+    }
+}

@@ -2,9 +2,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
 };
@@ -15,20 +18,30 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use ttsfleet_crds::{TtsDeployment, TtsDeploymentSpec};
 use ttsfleet_e2e::control_plane::Options;
+use ttsfleet_operator::fleet::diff::first_difference;
 use ttsfleet_operator::leader::{Candidate, system_clock};
 
-/// Kind, group/version, name of every child of the fleet `narrator`.
-const CHILDREN: [(&str, &str, &str, &str); 6] = [
+/// Kind, group, version and name of every child of the fleet `narrator`.
+const CHILDREN: [(&str, &str, &str, &str); 14] = [
     ("ServiceAccount", "", "v1", "narrator"),
+    ("ServiceAccount", "", "v1", "narrator-gateway"),
+    ("Role", "rbac.authorization.k8s.io", "v1", "narrator-gateway"),
+    ("RoleBinding", "rbac.authorization.k8s.io", "v1", "narrator-gateway"),
     ("NetworkPolicy", "networking.k8s.io", "v1", "narrator"),
-    ("ConfigMap", "", "v1", "narrator-main"),
+    ("NetworkPolicy", "networking.k8s.io", "v1", "narrator-gateway"),
     ("Service", "", "v1", "narrator"),
+    ("Service", "", "v1", "narrator-main"),
+    ("ConfigMap", "", "v1", "narrator-main"),
+    ("ConfigMap", "", "v1", "narrator-gateway"),
     ("PodDisruptionBudget", "policy", "v1", "narrator-main"),
+    ("PodDisruptionBudget", "policy", "v1", "narrator-gateway"),
     ("Deployment", "apps", "v1", "narrator-main"),
+    ("Deployment", "apps", "v1", "narrator-gateway"),
 ];
 
 fn api(client: &Client, namespace: &str, kind: &str) -> Api<DynamicObject> {
-    let (kind, group, version, _) = CHILDREN.into_iter().find(|child| child.0 == kind).expect("a child kind");
+    let known = CHILDREN.into_iter().find(|child| child.0 == kind);
+    let (group, version) = known.map_or(("gateway.networking.k8s.io", "v1"), |child| (child.1, child.2));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     Api::namespaced_with(client.clone(), namespace, &resource)
 }
@@ -39,14 +52,33 @@ async fn namespace(client: &Client, name: &str) {
 }
 
 async fn create(client: &Client, namespace: &str) -> TtsDeployment {
+    create_with(client, namespace, json!({})).await
+}
+
+async fn create_with(client: &Client, namespace: &str, spec: Value) -> TtsDeployment {
     let fleets: Api<TtsDeployment> = Api::namespaced(client.clone(), namespace);
-    let fleet = TtsDeployment::new("narrator", TtsDeploymentSpec::default());
+    let spec: TtsDeploymentSpec = serde_json::from_value(spec).expect("a spec");
+    let fleet = TtsDeployment::new("narrator", spec);
     fleets.create(&PostParams::default(), &fleet).await.expect("the fleet is made")
 }
 
-async fn get(client: &Client, namespace: &str, kind: &str) -> Option<DynamicObject> {
-    let (.., name) = CHILDREN.into_iter().find(|child| child.0 == kind).expect("a child kind");
+/// Changes the fleet as its owner would.
+async fn change(client: &Client, namespace: &str, spec: Value) {
+    let fleets: Api<TtsDeployment> = Api::namespaced(client.clone(), namespace);
+    let patch = Patch::Merge(json!({"spec": spec}));
+    fleets.patch("narrator", &PatchParams::default(), &patch).await.expect("the fleet is changed");
+}
+
+async fn get(client: &Client, namespace: &str, kind: &str, name: &str) -> Option<DynamicObject> {
     api(client, namespace, kind).get_opt(name).await.ok().flatten()
+}
+
+/// The fleet's Degraded condition, if it is true: reason and message.
+async fn degraded(client: &Client, namespace: &str) -> Option<(String, String)> {
+    let fleets: Api<TtsDeployment> = Api::namespaced(client.clone(), namespace);
+    let status = fleets.get("narrator").await.ok()?.status?;
+    let condition = status.conditions.into_iter().find(|c| c.type_ == "Degraded" && c.status == "True")?;
+    Some((condition.reason, condition.message))
 }
 
 /// Waits until the operator has nothing left to do, and gives its writes.
@@ -63,15 +95,11 @@ async fn at_rest(running: &Running) -> usize {
     .await
 }
 
-fn condition(fleet: &TtsDeployment, type_: &str) -> Option<(String, String)> {
-    let conditions = fleet.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().find(|c| c.type_ == type_).map(|c| (c.status.clone(), c.reason.clone()))
-}
-
 /// The children without what differs from one creation to the next.
 async fn state(client: &Client, namespace: &str) -> Value {
     let mut state = Vec::new();
-    for (kind, ..) in CHILDREN {
+    let kinds: BTreeSet<&str> = CHILDREN.into_iter().map(|child| child.0).collect();
+    for kind in kinds {
         let list = api(client, namespace, kind).list(&ListParams::default()).await.expect("a list");
         for mut object in list {
             // Made by the cluster in every namespace.
@@ -94,7 +122,8 @@ async fn state(client: &Client, namespace: &str) -> Value {
             state.push(json!([kind, object.name_any(), labels, owners, writers, object.data]));
         }
     }
-    Value::Array(state)
+    let text = Value::Array(state).to_string();
+    serde_json::from_str(&text.replace(&format!("\"{namespace}\""), "\"its namespace\"")).expect("JSON")
 }
 
 /// Where it was stopped must not matter: an operator is killed at its first
@@ -111,22 +140,25 @@ async fn the_end_state_is_the_same_wherever_the_operator_is_killed() {
     assert_eq!(expected.as_array().map(Vec::len), Some(CHILDREN.len()), "{expected:#}");
     assert!(writes > CHILDREN.len(), "children and the status");
 
-    for write in 1..=writes {
-        for cut in [Cut::Before(write), Cut::After(write)] {
-            let name = format!("{cut:?}").to_lowercase().replace('(', "-").replace(')', "");
-            namespace(&client, &name).await;
-            create(&client, &name).await;
-            let killed = cluster.operator(&name, Connection::that_is_cut(cut));
-            eventually("the operator is cut off", || {
-                std::future::ready(killed.connection.is_dead().then_some(()))
-            })
-            .await;
-            drop(killed);
-            let next = cluster.operator(&name, Connection::default());
-            at_rest(&next).await;
-            assert_eq!(state(&client, &name).await, expected, "killed at {cut:?}");
-        }
-    }
+    let cuts = (1..=writes).flat_map(|write| [Cut::Before(write), Cut::After(write)]);
+    let (cluster, client, expected) = (&cluster, &client, &expected);
+    // Most of the time of each is waiting for it to be at rest.
+    let trials = futures::stream::iter(cuts).for_each_concurrent(4, |cut| async move {
+        let name = format!("{cut:?}").to_lowercase().replace('(', "-").replace(')', "");
+        namespace(client, &name).await;
+        create(client, &name).await;
+        let killed = cluster.operator(&name, Connection::that_is_cut(cut));
+        eventually("the operator is cut off", || {
+            std::future::ready(killed.connection.is_dead().then_some(()))
+        })
+        .await;
+        drop(killed);
+        let next = cluster.operator(&name, Connection::default());
+        at_rest(&next).await;
+        let state = state(client, &name).await;
+        assert!(state == *expected, "killed at {cut:?}: {:?}", first_difference(expected, &state));
+    });
+    trials.await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,8 +186,10 @@ async fn a_fleet_is_made_kept_true_and_removed() {
     cluster.plane.restart_api_server().expect("the API server comes back");
     let client = cluster.client();
     api(&client, name, "Service").delete("narrator", &DeleteParams::default()).await.expect("deleted");
-    eventually("the Service is back after the API server was restarted", || get(&client, name, "Service"))
-        .await;
+    eventually("the Service is back after the API server was restarted", || {
+        get(&client, name, "Service", "narrator")
+    })
+    .await;
 
     let fleets: Api<TtsDeployment> = Api::namespaced(client.clone(), name);
     fleets.delete("narrator", &DeleteParams::default()).await.expect("deleted");
@@ -168,48 +202,60 @@ async fn a_fleet_is_made_kept_true_and_removed() {
 /// What people do to children by hand, each put right within two seconds.
 async fn drift_is_put_right(client: &Client, namespace: &str, expected: &Value) {
     let container = |change: Value| json!({"spec": {"template": {"spec": {"containers": [change]}}}});
+    let (main, gateway) = ("narrator-main", "narrator-gateway");
     let edits = [
-        ("Deployment", "scaled", json!({"spec": {"replicas": 5}})),
-        ("Deployment", "paused", json!({"spec": {"paused": true}})),
-        ("Deployment", "a changed image", container(json!({"name": "server", "image": "other"}))),
-        ("Deployment", "a second container", container(json!({"name": "intruder", "image": "other"}))),
+        ("Deployment", main, "scaled", json!({"spec": {"replicas": 5}})),
+        ("Deployment", main, "paused", json!({"spec": {"paused": true}})),
+        ("Deployment", main, "a changed image", container(json!({"name": "server", "image": "other"}))),
+        ("Deployment", main, "a second container", container(json!({"name": "intruder", "image": "other"}))),
         (
             "Deployment",
+            main,
             "a changed variable",
             container(json!({"name": "server", "env": [{"name": "TTSFLEET_WORKERS", "value": "9"}]})),
         ),
         (
             "Deployment",
+            gateway,
             "an added variable",
-            container(json!({"name": "server", "env": [{"name": "EXTRA", "value": "1"}]})),
+            container(json!({"name": "gateway", "env": [{"name": "EXTRA", "value": "1"}]})),
         ),
         (
             "Deployment",
+            gateway,
             "another memory limit",
-            container(json!({"name": "server", "resources": {"limits": {"memory": "2Gi"}}})),
+            container(json!({"name": "gateway", "resources": {"limits": {"memory": "2Gi"}}})),
         ),
-        ("Service", "another selector", json!({"spec": {"selector": {"app": "other"}}})),
-        ("ConfigMap", "another model", json!({"data": {"model.json": "{}", "more": "x"}})),
-        ("PodDisruptionBudget", "no budget", json!({"spec": {"maxUnavailable": "100%"}})),
-        ("NetworkPolicy", "no rules", json!({"spec": {"egress": [{}]}})),
-        ("ServiceAccount", "a token", json!({"automountServiceAccountToken": true})),
+        ("Service", "narrator", "another selector", json!({"spec": {"selector": {"app": "other"}}})),
+        ("Service", main, "pods that are not ready", json!({"spec": {"publishNotReadyAddresses": true}})),
+        ("ConfigMap", main, "another model", json!({"data": {"model.json": "{}", "more": "x"}})),
+        ("ConfigMap", gateway, "other routes", json!({"data": {"route.json": "{}"}})),
+        ("PodDisruptionBudget", main, "no budget", json!({"spec": {"maxUnavailable": "100%"}})),
+        ("NetworkPolicy", "narrator", "no rules", json!({"spec": {"egress": [{}]}})),
+        ("Role", gateway, "more rights", json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]})),
+        ("RoleBinding", gateway, "nobody", json!({"subjects": null})),
+        ("ServiceAccount", "narrator", "a token", json!({"automountServiceAccountToken": true})),
         (
             "ServiceAccount",
+            gateway,
             "no label",
             json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}}),
         ),
     ];
-    for (kind, what, edit) in edits {
-        let (.., object) = CHILDREN.into_iter().find(|child| child.0 == kind).expect("a child");
-        let by_hand =
-            PatchParams { field_manager: Some("kubectl-edit".to_owned()), ..PatchParams::default() };
-        api(client, namespace, kind).patch(object, &by_hand, &Patch::Strategic(&edit)).await.expect(what);
+    for (kind, object, what, edit) in edits {
+        by_hand(client, namespace, kind, object, &edit).await;
         back_within_two_seconds(client, namespace, expected, &format!("{kind}: {what}")).await;
     }
     for (kind, .., object) in CHILDREN {
         api(client, namespace, kind).delete(object, &DeleteParams::background()).await.expect("deleted");
         back_within_two_seconds(client, namespace, expected, &format!("{kind} deleted")).await;
     }
+}
+
+/// As `kubectl edit` would.
+async fn by_hand(client: &Client, namespace: &str, kind: &str, object: &str, edit: &Value) {
+    let editor = PatchParams { field_manager: Some("kubectl-edit".to_owned()), ..PatchParams::default() };
+    api(client, namespace, kind).patch(object, &editor, &Patch::Strategic(edit)).await.expect("edited");
 }
 
 async fn back_within_two_seconds(client: &Client, namespace: &str, expected: &Value, what: &str) {
@@ -231,22 +277,134 @@ async fn an_object_of_somebody_else_is_left_alone_and_named() {
         api(&client, "shared", "Service").create(&PostParams::default(), &theirs).await.expect("made");
     create(&client, "shared").await;
     let running = cluster.operator("shared", Connection::default());
-    let fleets: Api<TtsDeployment> = Api::namespaced(client.clone(), "shared");
-    let reason = eventually("the conflict is reported", || async {
-        condition(&fleets.get("narrator").await.ok()?, "Degraded").filter(|(status, _)| status == "True")
-    })
-    .await;
-    assert_eq!(reason.1, "NameConflict");
-    let now = get(&client, "shared", "Service").await.expect("still there");
+    let (reason, _) = eventually("the conflict is reported", || degraded(&client, "shared")).await;
+    assert_eq!(reason, "NameConflict");
+    let now = get(&client, "shared", "Service", "narrator").await.expect("still there");
     assert_eq!(now.resource_version(), theirs.resource_version(), "untouched");
-    assert!(
-        get(&client, "shared", "Deployment").await.is_none(),
-        "nothing is started that cannot be reached"
-    );
+    let pods = get(&client, "shared", "Deployment", "narrator-main").await;
+    assert!(pods.is_none(), "nothing is started that cannot be reached");
 
     api(&client, "shared", "Service").delete("narrator", &DeleteParams::default()).await.expect("deleted");
-    eventually("the fleet goes on by itself", || get(&client, "shared", "Deployment")).await;
+    eventually("the fleet goes on by itself", || {
+        get(&client, "shared", "Deployment", "narrator-gateway")
+    })
+    .await;
     drop(running);
+}
+
+/// The names of what carries the pool's label, by kind.
+async fn of_pool(client: &Client, namespace: &str, pool: &str) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for kind in CHILDREN.into_iter().map(|child| child.0).collect::<BTreeSet<_>>() {
+        let labelled = ListParams::default().labels(&format!("ttsfleet.dev/pool={pool}"));
+        let list = api(client, namespace, kind).list(&labelled).await.expect("a list");
+        found.extend(list.into_iter().map(|object| (kind.to_owned(), object.name_any())));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_comes_and_goes_with_all_its_objects_and_leaves_the_others_alone() {
+    let cluster = Cluster::start(Options::default()).await;
+    let (client, name) = (cluster.client(), "pools");
+    namespace(&client, name).await;
+    create(&client, name).await;
+    let running = cluster.operator(name, Connection::default());
+    at_rest(&running).await;
+    let before = state(&client, name).await;
+    let gateway = get(&client, name, "Deployment", "narrator-gateway").await.expect("the gateway");
+
+    let two = json!({"pools": [{"name": "main"}, {"name": "backup", "replicas": 1}]});
+    change(&client, name, two).await;
+    at_rest(&running).await;
+    let kinds = ["ConfigMap", "Deployment", "PodDisruptionBudget", "Service"];
+    let expected: BTreeSet<_> =
+        kinds.into_iter().map(|kind| (kind.to_owned(), "narrator-backup".to_owned())).collect();
+    assert_eq!(of_pool(&client, name, "backup").await, expected);
+    let backup = get(&client, name, "Deployment", "narrator-backup").await.expect("its pods");
+    assert_eq!(backup.data["spec"]["replicas"], 1);
+    let routes = get(&client, name, "ConfigMap", "narrator-gateway").await.expect("the routes");
+    assert!(routes.data["data"]["route.json"].to_string().contains("narrator-backup"));
+
+    change(&client, name, json!({"pools": [{"name": "main"}]})).await;
+    eventually("the pool's objects go", || async {
+        of_pool(&client, name, "backup").await.is_empty().then_some(())
+    })
+    .await;
+    at_rest(&running).await;
+    assert_eq!(state(&client, name).await, before);
+    let after = get(&client, name, "Deployment", "narrator-gateway").await.expect("the gateway");
+    assert_eq!(after.resource_version(), gateway.resource_version(), "routes changed twice, its pods never");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tug_of_war_is_given_up_reported_and_ended_when_the_other_side_lets_go() {
+    let cluster = Cluster::start(Options::default()).await;
+    let (client, name) = (cluster.client(), "contested");
+    namespace(&client, name).await;
+    create(&client, name).await;
+    let running = cluster.operator(name, Connection::default());
+    at_rest(&running).await;
+    let expected = state(&client, name).await;
+
+    let edit = json!({"spec": {"replicas": 9}});
+    let (reason, message) = eventually("the operator gives up", || async {
+        by_hand(&client, name, "Deployment", "narrator-main", &edit).await;
+        degraded(&client, name).await
+    })
+    .await;
+    assert_eq!(reason, "Overridden");
+    assert!(message.contains("Deployment narrator-main"), "{message}");
+    let writes = running.connection.writes();
+    assert!(writes < 100, "{writes} writes");
+
+    eventually("the child is put right and nothing is wrong", || async {
+        let over = state(&client, name).await == expected && degraded(&client, name).await.is_none();
+        over.then_some(())
+    })
+    .await;
+}
+
+/// As much of the Gateway API as an HTTPRoute needs.
+const GATEWAY_API: &str = r#"{
+    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+    "metadata": {
+        "name": "httproutes.gateway.networking.k8s.io",
+        "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}
+    },
+    "spec": {
+        "group": "gateway.networking.k8s.io", "scope": "Namespaced",
+        "names": {"kind": "HTTPRoute", "plural": "httproutes"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+            "type": "object", "x-kubernetes-preserve-unknown-fields": true
+        }}}]
+    }
+}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http_route_is_made_once_the_cluster_knows_the_kind_and_removed_when_unwanted() {
+    let cluster = Cluster::start(Options::default()).await;
+    let (client, name) = (cluster.client(), "exposed");
+    namespace(&client, name).await;
+    create_with(&client, name, json!({"expose": {"httpRoute": {"parentRefs": [{"name": "edge"}]}}})).await;
+    let _running = cluster.operator(name, Connection::default());
+    let (reason, message) = eventually("what lacks is reported", || degraded(&client, name)).await;
+    assert_eq!(reason, "ExposeUnavailable");
+    assert!(message.contains("HTTPRoute") && message.contains("spec.expose"), "{message}");
+    assert_eq!(state(&client, name).await.as_array().map(Vec::len), Some(CHILDREN.len()), "all else is there");
+
+    cluster.plane.apply(GATEWAY_API).expect("the definition is accepted");
+    let route = eventually("the route is made", || get(&client, name, "HTTPRoute", "narrator")).await;
+    assert_eq!(route.data["spec"]["rules"][0]["timeouts"]["request"], "35s");
+    eventually("nothing is wrong", || async { degraded(&client, name).await.is_none().then_some(()) }).await;
+
+    change(&client, name, json!({"expose": {"httpRoute": null, "ingress": {"host": "speech.example.com"}}})).await;
+    eventually("the route goes", || async {
+        get(&client, name, "HTTPRoute", "narrator").await.is_none().then_some(())
+    })
+    .await;
+    let ingresses: Api<Ingress> = Api::namespaced(client.clone(), name);
+    eventually("the Ingress is there", || async { ingresses.get_opt("narrator").await.ok().flatten() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

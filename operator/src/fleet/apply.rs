@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::core::Status;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use ttsfleet_crds::conditions::Reason;
@@ -154,7 +153,7 @@ impl Applier<'_> {
             Some(known) => Some(known),
             // Not among the objects with our labels: it may still be there
             // without them, and then it must not be overwritten.
-            None => api.get_opt(&name).await.map_err(|error| classify(&object, error))?.map(Arc::new),
+            None => api.get_opt(&name).await.map_err(|error| classify::<K>(&name, error))?.map(Arc::new),
         };
         let Some(current) = current else {
             let created = self.patch(&api, wanted).await?;
@@ -201,17 +200,17 @@ impl Applier<'_> {
             owned && !stays && object.meta().deletion_timestamp.is_none()
         });
         for object in unwanted {
-            let described = describe::<K>(&object.name_any());
+            let name = object.name_any();
             let preconditions = Preconditions { uid: object.uid(), resource_version: None };
             let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-            match api.delete(&object.name_any(), &params).await {
-                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            match api.delete(&name, &params).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
                 result => {
-                    result.map_err(|error| classify(&described, error))?;
+                    result.map_err(|error| classify::<K>(&name, error))?;
                 }
             }
             self.metrics.wrote(&kind, "delete");
-            self.changes.removed.push(described);
+            self.changes.removed.push(describe::<K>(&name));
         }
         Ok(())
     }
@@ -221,19 +220,12 @@ impl Applier<'_> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let result = api.patch(&name, &params, &Patch::Apply(wanted)).await;
         self.metrics.wrote(&K::kind(&()), "apply");
-        result.map(Arc::new).map_err(|error| match error {
-            kube::Error::Api(status) if lacks_kind(&status) => ApplyError::KindMissing {
-                kind: K::kind(&()).into_owned(),
-                version: K::api_version(&()).into_owned(),
-                object: describe::<K>(&name),
-            },
-            error => classify(&describe::<K>(&name), error),
-        })
+        result.map(Arc::new).map_err(|error| classify::<K>(&name, error))
     }
 
     /// Records as ours what others wrote, so that the next apply removes it.
     async fn take_over<K: Kind>(&self, api: &Api<K>, name: &str) -> Result<(), ApplyError> {
-        let transient = |error| classify(&describe::<K>(name), error);
+        let transient = |error| classify::<K>(name, error);
         let current = api.get(name).await.map_err(transient)?;
         if ownership::intruder(current.meta()).is_none() {
             return Ok(());
@@ -295,16 +287,18 @@ fn describe<K: Resource<DynamicType = ()>>(name: &str) -> String {
     format!("{} {name}", K::kind(&()))
 }
 
-/// For want of a namespace, the answer names the namespace instead.
-fn lacks_kind(status: &Status) -> bool {
-    status.code == 404 && status.details.as_ref().is_none_or(|details| details.kind.is_empty())
-}
-
-fn classify(object: &str, error: kube::Error) -> ApplyError {
+fn classify<K: Kind>(name: &str, error: kube::Error) -> ApplyError {
+    let object = describe::<K>(name);
     match error {
         kube::Error::Api(status) if matches!(status.code, 400 | 403 | 405 | 413 | 422) => {
-            ApplyError::Refused { object: object.to_owned(), message: status.message.clone() }
+            ApplyError::Refused { object, message: status.message.clone() }
         }
-        source => ApplyError::Transient { object: object.to_owned(), source },
+        // An answer about an object or its namespace names it; this one is
+        // about the path.
+        kube::Error::Api(status) if status.code == 404 && status.details.is_none() => {
+            let (kind, version) = (K::kind(&()).into_owned(), K::api_version(&()).into_owned());
+            ApplyError::KindMissing { kind, version, object }
+        }
+        source => ApplyError::Transient { object, source },
     }
 }

@@ -134,7 +134,8 @@ impl Cluster {
             client: builder.with_layer(&layer).build(),
             scope: Scope::Namespace(namespace.to_owned()),
             settings: Settings {
-                image: "registry.example/speech:1".to_owned(),
+                inference_image: "registry.example/speech:1".to_owned(),
+                gateway_image: "registry.example/gateway:1".to_owned(),
                 pull_policy: PullPolicy::Never,
             },
             clock: system_clock(),

@@ -4,8 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Expose, Gateway, Limits, Model, Observability, Resilience, Resources, Routing, Scheduling, TtsDeploymentStatus,
-    rules,
+    Expose, Gateway, Limits, Model, Observability, Resilience, Resources, Routing, Scheduling,
+    TtsDeploymentStatus, rules,
 };
 
 /// What a fleet shall be. Every field has a default: `spec: {}` is a fleet of

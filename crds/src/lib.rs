@@ -21,9 +21,7 @@ pub use fleet::{Capacity, Pool, TtsDeployment, TtsDeploymentSpec};
 pub use gateway::{Expose, Gateway, GatewayResources, HttpRoute, Ingress, ParentRef};
 pub use generate::{GeneratedFile, generate};
 pub use model::{Model, Source};
-pub use resilience::{
-    Breaker, OnExhausted, QueueBreaker, Resilience, Retries, SlowCallBreaker, Timeouts,
-};
+pub use resilience::{Breaker, OnExhausted, QueueBreaker, Resilience, Retries, SlowCallBreaker, Timeouts};
 pub use resources::{Gpu, GpuMode, Resources};
 pub use routing::{
     Limits, LogFormat, Observability, OnOverflow, Routing, STANDARD_TIER, SecretRef, Tier, TierFrom,

@@ -6,125 +6,21 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
-};
+use kube::api::{DeleteParams, DynamicObject, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
-use support::{Cluster, Connection, Cut, Running, eventually};
+use support::narrator::{
+    CHILDREN, GATEWAY_API, api, at_rest, by_hand, change, create, create_with, degraded, get, namespace,
+    of_pool, state,
+};
+use support::{Cluster, Connection, Cut, eventually};
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use ttsfleet_crds::{TtsDeployment, TtsDeploymentSpec};
+use ttsfleet_crds::TtsDeployment;
 use ttsfleet_e2e::control_plane::Options;
 use ttsfleet_operator::fleet::diff::first_difference;
 use ttsfleet_operator::leader::{Candidate, system_clock};
-
-/// Kind, group, version and name of every child of the fleet `narrator`.
-const CHILDREN: [(&str, &str, &str, &str); 14] = [
-    ("ServiceAccount", "", "v1", "narrator"),
-    ("ServiceAccount", "", "v1", "narrator-gateway"),
-    ("Role", "rbac.authorization.k8s.io", "v1", "narrator-gateway"),
-    ("RoleBinding", "rbac.authorization.k8s.io", "v1", "narrator-gateway"),
-    ("NetworkPolicy", "networking.k8s.io", "v1", "narrator"),
-    ("NetworkPolicy", "networking.k8s.io", "v1", "narrator-gateway"),
-    ("Service", "", "v1", "narrator"),
-    ("Service", "", "v1", "narrator-main"),
-    ("ConfigMap", "", "v1", "narrator-main"),
-    ("ConfigMap", "", "v1", "narrator-gateway"),
-    ("PodDisruptionBudget", "policy", "v1", "narrator-main"),
-    ("PodDisruptionBudget", "policy", "v1", "narrator-gateway"),
-    ("Deployment", "apps", "v1", "narrator-main"),
-    ("Deployment", "apps", "v1", "narrator-gateway"),
-];
-
-fn api(client: &Client, namespace: &str, kind: &str) -> Api<DynamicObject> {
-    let known = CHILDREN.into_iter().find(|child| child.0 == kind);
-    let (group, version) = known.map_or(("gateway.networking.k8s.io", "v1"), |child| (child.1, child.2));
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-    Api::namespaced_with(client.clone(), namespace, &resource)
-}
-
-async fn namespace(client: &Client, name: &str) {
-    let object: Namespace = serde_json::from_value(json!({"metadata": {"name": name}})).expect("a namespace");
-    Api::all(client.clone()).create(&PostParams::default(), &object).await.expect("the namespace is made");
-}
-
-async fn create(client: &Client, namespace: &str) -> TtsDeployment {
-    create_with(client, namespace, json!({})).await
-}
-
-async fn create_with(client: &Client, namespace: &str, spec: Value) -> TtsDeployment {
-    let fleets: Api<TtsDeployment> = Api::namespaced(client.clone(), namespace);
-    let spec: TtsDeploymentSpec = serde_json::from_value(spec).expect("a spec");
-    let fleet = TtsDeployment::new("narrator", spec);
-    fleets.create(&PostParams::default(), &fleet).await.expect("the fleet is made")
-}
-
-/// Changes the fleet as its owner would.
-async fn change(client: &Client, namespace: &str, spec: Value) {
-    let fleets: Api<TtsDeployment> = Api::namespaced(client.clone(), namespace);
-    let patch = Patch::Merge(json!({"spec": spec}));
-    fleets.patch("narrator", &PatchParams::default(), &patch).await.expect("the fleet is changed");
-}
-
-async fn get(client: &Client, namespace: &str, kind: &str, name: &str) -> Option<DynamicObject> {
-    api(client, namespace, kind).get_opt(name).await.ok().flatten()
-}
-
-/// The fleet's Degraded condition, if it is true: reason and message.
-async fn degraded(client: &Client, namespace: &str) -> Option<(String, String)> {
-    let fleets: Api<TtsDeployment> = Api::namespaced(client.clone(), namespace);
-    let status = fleets.get("narrator").await.ok()?.status?;
-    let condition = status.conditions.into_iter().find(|c| c.type_ == "Degraded" && c.status == "True")?;
-    Some((condition.reason, condition.message))
-}
-
-/// Waits until the operator has nothing left to do, and gives its writes.
-async fn at_rest(running: &Running) -> usize {
-    let mut last = (running.connection.writes(), Instant::now());
-    eventually("the operator is at rest", || {
-        let now = running.connection.writes();
-        if now != last.0 {
-            last = (now, Instant::now());
-        }
-        let rested = running.passes() > 0 && last.1.elapsed() > Duration::from_secs(2);
-        std::future::ready(rested.then_some(now))
-    })
-    .await
-}
-
-/// The children without what differs from one creation to the next.
-async fn state(client: &Client, namespace: &str) -> Value {
-    let mut state = Vec::new();
-    let kinds: BTreeSet<&str> = CHILDREN.into_iter().map(|child| child.0).collect();
-    for kind in kinds {
-        let list = api(client, namespace, kind).list(&ListParams::default()).await.expect("a list");
-        for mut object in list {
-            // Made by the cluster in every namespace.
-            if ["default", "kube-root-ca.crt"].contains(&object.name_any().as_str()) {
-                continue;
-            }
-            let writers: Vec<String> = object
-                .managed_fields()
-                .iter()
-                .filter(|entry| entry.subresource.is_none())
-                .map(|entry| format!("{:?} {:?}", entry.manager, entry.operation))
-                .collect();
-            let owners: Vec<String> =
-                object.owner_references().iter().map(|owner| owner.name.clone()).collect();
-            for field in ["clusterIP", "clusterIPs"] {
-                object.data["spec"].as_object_mut().map(|spec| spec.remove(field));
-            }
-            object.data.as_object_mut().map(|data| data.remove("status"));
-            let labels = object.labels().clone();
-            state.push(json!([kind, object.name_any(), labels, owners, writers, object.data]));
-        }
-    }
-    let text = Value::Array(state).to_string();
-    serde_json::from_str(&text.replace(&format!("\"{namespace}\""), "\"its namespace\"")).expect("JSON")
-}
 
 /// Where it was stopped must not matter: an operator is killed at its first
 /// write, its second, …, before and after the API server has got it.
@@ -232,7 +128,12 @@ async fn drift_is_put_right(client: &Client, namespace: &str, expected: &Value) 
         ("ConfigMap", gateway, "other routes", json!({"data": {"route.json": "{}"}})),
         ("PodDisruptionBudget", main, "no budget", json!({"spec": {"maxUnavailable": "100%"}})),
         ("NetworkPolicy", "narrator", "no rules", json!({"spec": {"egress": [{}]}})),
-        ("Role", gateway, "more rights", json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]})),
+        (
+            "Role",
+            gateway,
+            "more rights",
+            json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}),
+        ),
         ("RoleBinding", gateway, "nobody", json!({"subjects": null})),
         ("ServiceAccount", "narrator", "a token", json!({"automountServiceAccountToken": true})),
         (
@@ -250,12 +151,6 @@ async fn drift_is_put_right(client: &Client, namespace: &str, expected: &Value) 
         api(client, namespace, kind).delete(object, &DeleteParams::background()).await.expect("deleted");
         back_within_two_seconds(client, namespace, expected, &format!("{kind} deleted")).await;
     }
-}
-
-/// As `kubectl edit` would.
-async fn by_hand(client: &Client, namespace: &str, kind: &str, object: &str, edit: &Value) {
-    let editor = PatchParams { field_manager: Some("kubectl-edit".to_owned()), ..PatchParams::default() };
-    api(client, namespace, kind).patch(object, &editor, &Patch::Strategic(edit)).await.expect("edited");
 }
 
 async fn back_within_two_seconds(client: &Client, namespace: &str, expected: &Value, what: &str) {
@@ -285,22 +180,9 @@ async fn an_object_of_somebody_else_is_left_alone_and_named() {
     assert!(pods.is_none(), "nothing is started that cannot be reached");
 
     api(&client, "shared", "Service").delete("narrator", &DeleteParams::default()).await.expect("deleted");
-    eventually("the fleet goes on by itself", || {
-        get(&client, "shared", "Deployment", "narrator-gateway")
-    })
-    .await;
+    eventually("the fleet goes on by itself", || get(&client, "shared", "Deployment", "narrator-gateway"))
+        .await;
     drop(running);
-}
-
-/// The names of what carries the pool's label, by kind.
-async fn of_pool(client: &Client, namespace: &str, pool: &str) -> BTreeSet<(String, String)> {
-    let mut found = BTreeSet::new();
-    for kind in CHILDREN.into_iter().map(|child| child.0).collect::<BTreeSet<_>>() {
-        let labelled = ListParams::default().labels(&format!("ttsfleet.dev/pool={pool}"));
-        let list = api(client, namespace, kind).list(&labelled).await.expect("a list");
-        found.extend(list.into_iter().map(|object| (kind.to_owned(), object.name_any())));
-    }
-    found
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -365,22 +247,6 @@ async fn a_tug_of_war_is_given_up_reported_and_ended_when_the_other_side_lets_go
     .await;
 }
 
-/// As much of the Gateway API as an HTTPRoute needs.
-const GATEWAY_API: &str = r#"{
-    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-    "metadata": {
-        "name": "httproutes.gateway.networking.k8s.io",
-        "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}
-    },
-    "spec": {
-        "group": "gateway.networking.k8s.io", "scope": "Namespaced",
-        "names": {"kind": "HTTPRoute", "plural": "httproutes"},
-        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
-            "type": "object", "x-kubernetes-preserve-unknown-fields": true
-        }}}]
-    }
-}"#;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_http_route_is_made_once_the_cluster_knows_the_kind_and_removed_when_unwanted() {
     let cluster = Cluster::start(Options::default()).await;
@@ -391,14 +257,19 @@ async fn an_http_route_is_made_once_the_cluster_knows_the_kind_and_removed_when_
     let (reason, message) = eventually("what lacks is reported", || degraded(&client, name)).await;
     assert_eq!(reason, "ExposeUnavailable");
     assert!(message.contains("HTTPRoute") && message.contains("spec.expose"), "{message}");
-    assert_eq!(state(&client, name).await.as_array().map(Vec::len), Some(CHILDREN.len()), "all else is there");
+    assert_eq!(
+        state(&client, name).await.as_array().map(Vec::len),
+        Some(CHILDREN.len()),
+        "all else is there"
+    );
 
     cluster.plane.apply(GATEWAY_API).expect("the definition is accepted");
     let route = eventually("the route is made", || get(&client, name, "HTTPRoute", "narrator")).await;
     assert_eq!(route.data["spec"]["rules"][0]["timeouts"]["request"], "35s");
     eventually("nothing is wrong", || async { degraded(&client, name).await.is_none().then_some(()) }).await;
 
-    change(&client, name, json!({"expose": {"httpRoute": null, "ingress": {"host": "speech.example.com"}}})).await;
+    change(&client, name, json!({"expose": {"httpRoute": null, "ingress": {"host": "speech.example.com"}}}))
+        .await;
     eventually("the route goes", || async {
         get(&client, name, "HTTPRoute", "narrator").await.is_none().then_some(())
     })

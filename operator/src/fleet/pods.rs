@@ -88,7 +88,8 @@ fn examine(fleet: &Fleet, pod: &Pod, now: Timestamp) -> Option<Problem> {
     if let Some(condition) = unschedulable {
         return Some(unschedulable_problem(part, pod, condition));
     }
-    let container = status.container_statuses.iter().flatten().find(|status| status.name == part.container())?;
+    let container =
+        status.container_statuses.iter().flatten().find(|status| status.name == part.container())?;
     examine_container(part, &pod.name_any(), container, now)
 }
 
@@ -108,7 +109,8 @@ fn unschedulable_problem(part: Part<'_>, pod: &Pod, condition: &PodCondition) ->
     } else if part.uses_gpus() && words.contains("anti-affinity") {
         "Add a node whose GPUs are shared by MPS: each pool of a fleet needs its own.".to_owned()
     } else if part.uses_gpus() && words.contains("affinity") {
-        "Check that the nodes with GPUs carry the labels of GPU feature discovery for this gpu.mode.".to_owned()
+        "Check that the nodes with GPUs carry the labels of GPU feature discovery for this gpu.mode."
+            .to_owned()
     } else {
         format!("Check {path} against the nodes' labels and taints.")
     };

@@ -122,7 +122,9 @@ async fn apply(context: &Context, fleet: Fleet, live: &mut Live, now: Timestamp)
 fn recheck(obstacle: Option<&Problem>, pods: Option<&Problem>, now: Timestamp) -> Option<Duration> {
     let obstacle = obstacle.and_then(|problem| match problem.reason {
         Reason::WaitingForCleanup => Some(Duration::from_secs(1)),
-        Reason::NameConflict | Reason::Overridden | Reason::ExposeUnavailable => Some(Duration::from_secs(15)),
+        Reason::NameConflict | Reason::Overridden | Reason::ExposeUnavailable => {
+            Some(Duration::from_secs(15))
+        }
         Reason::ChangeRefused => Some(Duration::from_secs(60)),
         _ => None,
     });

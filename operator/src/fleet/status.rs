@@ -158,8 +158,10 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
         Some(problem) => (true, problem.reason, problem.message.clone()),
         None => (false, Reason::AsExpected, "Nothing is wrong.".to_owned()),
     };
-    let progress =
-        format!("Pods that serve the current spec: {}.", counts.tally(|count| count.ready.min(count.current)));
+    let progress = format!(
+        "Pods that serve the current spec: {}.",
+        counts.tally(|count| count.ready.min(count.current))
+    );
     let progressing = match (&view.obstacle, stalled) {
         (Some(obstacle), _) => (false, obstacle.reason, "Waiting for the problem to be solved.".to_owned()),
         (None, Some(stalled)) => (false, stalled.reason, stalled.message),

@@ -235,7 +235,9 @@ fn validate_pool(pool: &Pool, replicas: i32) -> Result<FleetPool, Invalid> {
         model: model_record(pool),
         memory: memory.memory().map_err(amount("pools[].resources.memory"))?,
         cpu: cpu.cpu().map_err(amount("pools[].resources.cpu"))?,
-        ephemeral_storage: ephemeral_storage.memory().map_err(amount("pools[].resources.ephemeralStorage"))?,
+        ephemeral_storage: ephemeral_storage
+            .memory()
+            .map_err(amount("pools[].resources.ephemeralStorage"))?,
         gpu: validate_gpu(gpu)?,
         workers: capacity.workers,
         max_concurrency: capacity.max_concurrency,
@@ -308,7 +310,8 @@ mod tests {
             let default = default.map(str::to_owned);
             validated(|spec| {
                 two_pools(spec);
-                spec.routing.tiers = vec![tier("premium", &["main", "backup"]), tier("standard", &["backup"])];
+                spec.routing.tiers =
+                    vec![tier("premium", &["main", "backup"]), tier("standard", &["backup"])];
                 spec.routing.default_tier = default;
             })
             .map(|fleet| fleet.gateway.route.default_tier)

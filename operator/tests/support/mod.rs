@@ -1,6 +1,8 @@
 //! A real API server, and an operator on it whose connection can be counted
 //! and cut.
 
+pub(crate) mod narrator;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -86,10 +86,7 @@ pub(super) fn pool_meta(fleet: &Fleet, pool: &FleetPool) -> ObjectMeta {
 
 /// Metadata of an object of the gateway.
 pub(super) fn gateway_meta(fleet: &Fleet) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(labels::gateway_object(&fleet.name)),
-        ..fleet_meta(fleet, labels::GATEWAY)
-    }
+    ObjectMeta { name: Some(labels::gateway_object(&fleet.name)), ..fleet_meta(fleet, labels::GATEWAY) }
 }
 
 #[cfg(test)]

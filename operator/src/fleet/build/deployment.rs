@@ -16,12 +16,7 @@ const MODEL_HASH: &str = "ttsfleet.dev/model-hash";
 /// that the probes allow.
 const PROGRESS_DEADLINE_SECONDS: i32 = pod::START_SECONDS + 60;
 
-pub(super) fn build(
-    fleet: &Fleet,
-    pool: &FleetPool,
-    settings: &Settings,
-    model: &ConfigMap,
-) -> Deployment {
+pub(super) fn build(fleet: &Fleet, pool: &FleetPool, settings: &Settings, model: &ConfigMap) -> Deployment {
     let mut pod_labels = labels::pool(&fleet.name, &pool.name);
     pod_labels.extend(gpu::sharing(pool.gpu));
     Deployment {

@@ -29,13 +29,9 @@ pub(super) fn ingress(fleet: &Fleet, ingress: &ttsfleet_crds::Ingress) -> Ingres
         }),
         resource: None,
     };
-    let everything =
-        HTTPIngressPath { path: Some("/".to_owned()), path_type: "Prefix".to_owned(), backend };
+    let everything = HTTPIngressPath { path: Some("/".to_owned()), path_type: "Prefix".to_owned(), backend };
     Ingress {
-        metadata: ObjectMeta {
-            annotations: Some(nginx(fleet)),
-            ..fleet_meta(fleet, labels::GATEWAY)
-        },
+        metadata: ObjectMeta { annotations: Some(nginx(fleet)), ..fleet_meta(fleet, labels::GATEWAY) },
         spec: Some(IngressSpec {
             ingress_class_name: ingress.ingress_class_name.clone(),
             rules: Some(vec![IngressRule {

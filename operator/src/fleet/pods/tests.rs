@@ -2,19 +2,23 @@ use jiff::SignedDuration;
 use kube::api::ObjectMeta;
 use rstest::rstest;
 use serde_json::{Value, json};
-use ttsfleet_crds::{TtsDeployment, TtsDeploymentSpec};
+use ttsfleet_crds::{Gpu, GpuMode, TtsDeployment, TtsDeploymentSpec};
 
 use super::*;
 use crate::fleet::validate::validate;
 
 fn fleet() -> Fleet {
+    fleet_of(TtsDeploymentSpec::default())
+}
+
+fn fleet_of(spec: TtsDeploymentSpec) -> Fleet {
     let metadata = ObjectMeta {
         name: Some("narrator".to_owned()),
         namespace: Some("studio".to_owned()),
         uid: Some("0b0e".to_owned()),
         ..ObjectMeta::default()
     };
-    let object = TtsDeployment { metadata, spec: TtsDeploymentSpec::default(), status: None };
+    let object = TtsDeployment { metadata, spec, status: None };
     validate(&object).expect("a valid spec")
 }
 
@@ -66,6 +70,19 @@ fn an_unschedulable_pod_is_explained_with_the_schedulers_words(#[case] words: &s
     let (reason, message) = found(json!({"conditions": [condition]})).expect("a problem");
     assert_eq!(reason, Reason::Unschedulable);
     assert!(message.contains(words) && message.contains(advice), "{message}");
+}
+
+#[test]
+fn pools_that_share_gpus_and_find_no_second_node_are_told_to_add_one() {
+    let mut spec = TtsDeploymentSpec::default();
+    let gpu = Gpu { mode: GpuMode::Mps, memory_limit: Some("6Gi".into()), ..Gpu::default() };
+    spec.pools[0].resources.gpu = gpu;
+    let words = "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.";
+    let condition =
+        json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words});
+    let pods = [pod("narrator-main-1", json!({"conditions": [condition]}))];
+    let problem = diagnose(&fleet_of(spec), &pods, noon()).expect("a problem");
+    assert!(problem.message.contains("Add a node whose GPUs are shared"), "{}", problem.message);
 }
 
 #[rstest]
@@ -126,7 +143,11 @@ fn a_pod_of_the_gateway_is_spoken_of_as_such() {
 
     let killed = json!({"state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}});
     let problem = diagnose(&fleet(), &[gateway(with_name(container(killed)))], noon()).expect("a problem");
-    assert!(problem.message.contains("128Mi") && problem.message.contains("spec.gateway"), "{}", problem.message);
+    assert!(
+        problem.message.contains("128Mi") && problem.message.contains("spec.gateway"),
+        "{}",
+        problem.message
+    );
 }
 
 #[test]

@@ -93,7 +93,10 @@ fn pods_behind_a_gateway_that_does_not_serve_are_out_of_reach(#[case] ready: i32
     let status = derive(&view(&object(2), &deployments));
     assert_eq!(line(&status), expected);
     let message = &status.conditions[0].message;
-    assert!(message.contains("main 2 of 2") && message.contains(&format!("gateway {ready} of 2")), "{message}");
+    assert!(
+        message.contains("main 2 of 2") && message.contains(&format!("gateway {ready} of 2")),
+        "{message}"
+    );
     assert_eq!((status.gateway.replicas, status.gateway.ready), (2, ready));
 }
 
@@ -130,8 +133,7 @@ fn a_stalled_gateway_names_the_secret_it_may_be_waiting_for() {
     object.spec.routing.tier_from.api_key_secret_ref =
         Some(ttsfleet_crds::SecretRef { name: "keys".to_owned() });
     let condition = json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"});
-    let deployments =
-        [deployment((2, 2, 2), brought_up()), named("narrator-gateway", (2, 2, 0), condition)];
+    let deployments = [deployment((2, 2, 2), brought_up()), named("narrator-gateway", (2, 2, 0), condition)];
     let status = derive(&view(&object, &deployments));
     assert!(status.conditions[3].message.contains("Secret keys"), "{}", status.conditions[3].message);
 }

@@ -1,8 +1,8 @@
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 use ttsfleet_crds::{
-    Expose, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Model, ParentRef, Pool, SecretRef, Source, Tier, TierFrom,
-    TtsDeployment, TtsDeploymentSpec,
+    Expose, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Model, ParentRef, Pool, SecretRef, Source, Tier,
+    TierFrom, TtsDeployment, TtsDeploymentSpec,
 };
 use ttsfleet_wire::route::{ROUTE_KEY, RouteTable};
 
@@ -106,7 +106,8 @@ fn each_pool_has_its_own_number_model_and_pods() {
     let pods = |name| child(&wanted, "Deployment", name)["spec"].clone();
     let (main, backup) = (pods("narrator-main"), pods("narrator-backup"));
     assert_eq!((&main["replicas"], &backup["replicas"]), (&json!(2), &json!(1)));
-    let memory = |pods: &Value| pods["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].clone();
+    let memory =
+        |pods: &Value| pods["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].clone();
     assert_eq!((memory(&main), memory(&backup)), (json!("1Gi"), json!("2Gi")));
     let volume = &backup["template"]["spec"]["volumes"][0]["configMap"]["name"];
     assert_eq!(volume, "narrator-backup");
@@ -219,7 +220,8 @@ fn pools_that_share_gpus_keep_to_different_nodes() {
         spec.pools[0].resources.gpu = mps();
         spec.pools[1].resources.gpu = mps();
     });
-    let term = &pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    let term =
+        &pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
     assert_eq!(term["topologyKey"], "kubernetes.io/hostname");
     assert_eq!(
         term["labelSelector"]["matchExpressions"],

@@ -1,0 +1,302 @@
+//! For each rule of the TtsDeployment kind, a spec that it accepts and one that
+//! it refuses.
+
+use serde_json::{Value, json};
+
+/// A rule, told by a piece of its message, with specs it accepts and refuses.
+pub(crate) struct Rule {
+    pub(crate) message: &'static str,
+    pub(crate) accepted: Value,
+    pub(crate) refused: Value,
+}
+
+fn pool(fields: Value) -> Value {
+    let mut pool = json!({"name": "main"});
+    for (key, value) in fields.as_object().into_iter().flatten() {
+        pool[key] = value.clone();
+    }
+    json!({"pools": [pool]})
+}
+
+fn resources(fields: Value) -> Value {
+    pool(json!({"resources": fields}))
+}
+
+fn gpu(fields: Value) -> Value {
+    resources(json!({"gpu": fields}))
+}
+
+fn model(name: &str, version: &str) -> Value {
+    pool(json!({"model": {"name": name, "version": version, "source": {"uri": "file:///models/a"}}}))
+}
+
+fn source(uri: &str, digest: Option<&str>) -> Value {
+    let mut source = json!({"uri": uri});
+    if let Some(digest) = digest {
+        source["digest"] = digest.into();
+    }
+    pool(json!({"model": {"name": "hibari", "version": "1", "source": source}}))
+}
+
+/// Samples that differ in one field.
+fn pair(path: &[&str], message: &'static str, accepted: &str, refused: &str) -> Rule {
+    let spec = |value: &str| path.iter().rev().fold(json!(value), |inner, field| json!({*field: inner}));
+    Rule { message, accepted: spec(accepted), refused: spec(refused) }
+}
+
+/// All rules but those about names and changes.
+pub(crate) fn rules() -> Vec<Rule> {
+    [pools(), resource_rules(), model_rules(), routing(), durations(), patience(), exposure()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn rule(message: &'static str, accepted: Value, refused: Value) -> Rule {
+    Rule { message, accepted, refused }
+}
+
+fn pools() -> Vec<Rule> {
+    vec![
+        rule("a pool's name must be", json!({"pools": [{"name": "a-1"}]}), json!({"pools": [{"name": "A"}]})),
+        rule(
+            "a pool cannot be named gateway",
+            json!({"pools": [{"name": "gateway-2"}]}),
+            json!({"pools": [{"name": "main"}, {"name": "gateway"}]}),
+        ),
+        rule(
+            "capacity.maxConcurrency must be at least",
+            pool(json!({"capacity": {"workers": 4, "maxConcurrency": 4, "maxQueueDepth": 1}})),
+            pool(json!({"capacity": {"workers": 4, "maxConcurrency": 3, "maxQueueDepth": 1}})),
+        ),
+        rule(
+            "capacity.maxQueueDepth must be below",
+            pool(json!({"capacity": {"maxConcurrency": 21}})),
+            pool(json!({"capacity": {"maxConcurrency": 20}})),
+        ),
+    ]
+}
+
+fn resource_rules() -> Vec<Rule> {
+    vec![
+        rule(
+            "resources.memory must be",
+            resources(json!({"memory": 8_589_934_592_u64})),
+            resources(json!({"memory": "63Mi"})),
+        ),
+        rule("resources.cpu must be", resources(json!({"cpu": "1.5"})), resources(json!({"cpu": "1.5Gi"}))),
+        rule(
+            "resources.ephemeralStorage must be",
+            resources(json!({"ephemeralStorage": "128Mi"})),
+            resources(json!({"ephemeralStorage": "lots"})),
+        ),
+        rule(
+            "gateway.resources.memory must be",
+            json!({"gateway": {"replicas": 50, "resources": {"memory": "64Mi"}}}),
+            json!({"gateway": {"resources": {"memory": "65Gi"}}}),
+        ),
+        rule(
+            "gateway.resources.cpu must be",
+            json!({"gateway": {"resources": {"cpu": 2}}}),
+            json!({"gateway": {"resources": {"cpu": "10m"}}}),
+        ),
+        rule(
+            "gpu.count goes with",
+            gpu(json!({"mode": "Exclusive", "count": 2})),
+            gpu(json!({"mode": "None", "count": 2})),
+        ),
+        rule(
+            "gpu.memoryLimit goes with",
+            gpu(json!({"mode": "Mps", "memoryLimit": "6Gi"})),
+            gpu(json!({"mode": "Exclusive", "memoryLimit": "6Gi"})),
+        ),
+        rule(
+            "gpu.activeThreadPercent goes with",
+            gpu(json!({"mode": "Mps", "memoryLimit": "6Gi", "activeThreadPercent": 100})),
+            gpu(json!({"mode": "Exclusive", "activeThreadPercent": 50})),
+        ),
+        rule(
+            "gpu.mode: Mps needs",
+            gpu(json!({"mode": "Mps", "memoryLimit": "1Gi"})),
+            gpu(json!({"mode": "Mps"})),
+        ),
+        rule(
+            "gpu.memoryLimit must be",
+            gpu(json!({"mode": "Mps", "memoryLimit": "64Mi"})),
+            gpu(json!({"mode": "Mps", "memoryLimit": "1"})),
+        ),
+    ]
+}
+
+fn model_rules() -> Vec<Rule> {
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let digest = Some(digest.as_str());
+    vec![
+        rule("model.name must be", model("hibari", "1"), model("-hibari", "1")),
+        rule("model.version must be", model("hibari", "2026-02"), model("hibari", "a b")),
+        rule(
+            "source.digest is required",
+            source("file:///models/a", None),
+            source("https://models.example/a", None),
+        ),
+        rule(
+            "source.digest must be",
+            source("https://models.example/a", digest),
+            source("https://models.example/a", Some("sha256:1234")),
+        ),
+        rule(
+            "source.uri must be",
+            source("http://models.example:8000/a", digest),
+            source("s3://models/a", digest),
+        ),
+        rule(
+            "source.uri must not hold a user name",
+            source("https://models.example/a@1", digest),
+            source("https://user:secret@models.example/a", digest),
+        ),
+    ]
+}
+
+fn tier(name: &str, pools: &[&str]) -> Value {
+    json!({"routing": {"tiers": [{"name": name, "pools": pools}]}})
+}
+
+fn tier_from(fields: Value) -> Value {
+    json!({"routing": {"tierFrom": fields}})
+}
+
+fn routing() -> Vec<Rule> {
+    vec![
+        rule("routing.tiers[].pools must name", tier("premium", &["main"]), tier("premium", &["spare"])),
+        rule("a tier's name must be", tier("premium", &["main"]), tier("Premium", &["main"])),
+        rule("a tier's pools must name each pool once", tier("a", &["main"]), tier("a", &["main", "main"])),
+        rule(
+            "routing.defaultTier must be",
+            json!({"routing": {"defaultTier": "standard"}}),
+            json!({"routing": {"tiers": [{"name": "premium", "pools": ["main"]}], "defaultTier": "standard"}}),
+        ),
+        rule(
+            "routing.tierFrom takes",
+            tier_from(json!({"apiKeySecretRef": {"name": "keys"}})),
+            tier_from(json!({"apiKeySecretRef": {"name": "keys"}, "header": "x-tier"})),
+        ),
+        rule(
+            "apiKeySecretRef.name must be",
+            tier_from(json!({"apiKeySecretRef": {"name": "a.b"}})),
+            tier_from(json!({"apiKeySecretRef": {"name": "A"}})),
+        ),
+        rule(
+            "routing.tierFrom.header must be",
+            tier_from(json!({"header": "x-tier"})),
+            tier_from(json!({"header": "X-Tier"})),
+        ),
+        pair(
+            &["limits", "onOverflow"],
+            "limits.onOverflow must be Truncate or Reject; Enqueue comes with asynchronous jobs",
+            "Reject",
+            "Enqueue",
+        ),
+    ]
+}
+
+/// Durations by themselves; the other ones stay as they are by default.
+fn durations() -> Vec<Rule> {
+    let timeout = |field, message, accepted, refused| {
+        pair(&["resilience", "timeouts", field], message, accepted, refused)
+    };
+    let retry = |field, message, accepted, refused| {
+        pair(&["resilience", "retries", field], message, accepted, refused)
+    };
+    let slow_call = |field, message, accepted, refused| {
+        pair(&["resilience", "breaker", "slowCall", field], message, accepted, refused)
+    };
+    vec![
+        pair(&["drainTimeout"], "drainTimeout must be", "1m30s", "2h"),
+        timeout("attempt", "timeouts.attempt must be", "2s500ms", "50ms"),
+        timeout("total", "timeouts.total must be", "10s", "6m"),
+        timeout("idle", "timeouts.idle must be", "1m", "61s"),
+        timeout("client", "timeouts.client must be", "30s", "soon"),
+        timeout("ingress", "timeouts.ingress must be", "1h", "61m"),
+        retry("initialBackoff", "retries.initialBackoff must be", "10ms", "9ms"),
+        retry("maxBackoff", "retries.maxBackoff must be", "30s", "31s"),
+        slow_call("threshold", "breaker.slowCall.threshold must be a duration", "10ms", "-1s"),
+        slow_call("recovery", "breaker.slowCall.recovery must be", "100ms", "1 s"),
+        pair(&["resilience", "breaker", "queue", "openFor"], "breaker.queue.openFor must be", "10m", "500ms"),
+    ]
+}
+
+/// Durations that depend on each other.
+fn patience() -> Vec<Rule> {
+    let resilience = |fields: Value| json!({"resilience": fields});
+    vec![
+        rule(
+            "timeouts must get shorter from outside in",
+            resilience(json!({"timeouts": {"total": "14s999ms"}})),
+            resilience(json!({"timeouts": {"total": "15s"}})),
+        ),
+        rule(
+            "retries.attempts times timeouts.attempt must fit",
+            resilience(json!({"retries": {"attempts": 4}, "timeouts": {"attempt": "2250ms"}})),
+            resilience(json!({"retries": {"attempts": 4}, "timeouts": {"attempt": "2251ms"}})),
+        ),
+        rule(
+            "breaker.slowCall.threshold must be below",
+            resilience(json!({"breaker": {"slowCall": {"threshold": "2999ms"}}})),
+            resilience(json!({"breaker": {"slowCall": {"threshold": "3s"}}})),
+        ),
+        rule(
+            "retries.initialBackoff must not be above",
+            resilience(json!({"retries": {"initialBackoff": "2s"}})),
+            resilience(json!({"retries": {"initialBackoff": "2001ms"}})),
+        ),
+    ]
+}
+
+fn ingress(fields: Value) -> Value {
+    let mut ingress = json!({"host": "speech.example.com"});
+    for (key, value) in fields.as_object().into_iter().flatten() {
+        ingress[key] = value.clone();
+    }
+    json!({"expose": {"ingress": ingress}})
+}
+
+fn http_route(parent: Value, hostnames: Value) -> Value {
+    json!({"expose": {"httpRoute": {"parentRefs": [parent], "hostnames": hostnames}}})
+}
+
+fn exposure() -> Vec<Rule> {
+    let parent = |fields: Value| http_route(fields, json!([]));
+    vec![
+        rule(
+            "expose.ingress.host must be",
+            ingress(json!({"host": "*.example.com"})),
+            ingress(json!({"host": "https://speech.example.com"})),
+        ),
+        rule(
+            "expose.ingress.ingressClassName must be",
+            ingress(json!({"ingressClassName": "nginx"})),
+            ingress(json!({"ingressClassName": "Nginx"})),
+        ),
+        rule(
+            "expose.ingress.tlsSecretName must be",
+            ingress(json!({"tlsSecretName": "speech-tls"})),
+            ingress(json!({"tlsSecretName": "speech_tls"})),
+        ),
+        rule(
+            "expose.httpRoute.hostnames must be",
+            http_route(json!({"name": "edge"}), json!(["speech.example.com", "*.example.com"])),
+            http_route(json!({"name": "edge"}), json!(["speech.example.com:443"])),
+        ),
+        rule("parentRefs[].name must be", parent(json!({"name": "edge"})), parent(json!({"name": "Edge"}))),
+        rule(
+            "parentRefs[].namespace must be",
+            parent(json!({"name": "edge", "namespace": "gateways"})),
+            parent(json!({"name": "edge", "namespace": "Gateways"})),
+        ),
+        rule(
+            "parentRefs[].sectionName must be",
+            parent(json!({"name": "edge", "sectionName": "https"})),
+            parent(json!({"name": "edge", "sectionName": "https_"})),
+        ),
+    ]
+}

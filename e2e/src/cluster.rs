@@ -2,6 +2,8 @@
 
 mod usage;
 
+pub use usage::PodSignal;
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};

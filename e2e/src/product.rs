@@ -18,7 +18,7 @@ pub const RELEASE: &str = "ttsfleet";
 pub const NAMESPACE: &str = "ttsfleet-system";
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-const BINARIES: [&str; 2] = ["ttsfleet-operator", "ttsfleet-inference"];
+const BINARIES: [&str; 3] = ["ttsfleet-operator", "ttsfleet-inference", "ttsfleet-gateway"];
 
 /// The product's container images.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Images {
     pub operator: Image,
     /// The speech server with its built-in voice.
     pub inference: Image,
+    /// The fleets' front door.
+    pub gateway: Image,
 }
 
 /// Compiles the binaries and packs them, one file an image.
@@ -45,12 +47,12 @@ pub fn build_images(progress: &dyn Progress) -> Result<Images> {
             &folder,
         )
     };
-    Ok(Images { operator: image("operator")?, inference: image("inference")? })
+    Ok(Images { operator: image("operator")?, inference: image("inference")?, gateway: image("gateway")? })
 }
 
 /// Static release binaries; the folder they are in. Cargo shows its own progress.
 fn compile(progress: &dyn Progress) -> Result<PathBuf> {
-    progress.note("compiling the operator and the speech server");
+    progress.note("compiling the operator, the gateway and the speech server");
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
@@ -84,9 +86,13 @@ pub fn install(target: &dyn Target, images: &Images) -> Result<()> {
     let mut line =
         vec!["upgrade", "--install", RELEASE, &chart, "--namespace", NAMESPACE, "--create-namespace"];
     line.extend(["--wait", "--timeout", "3m"]);
-    let operator = image_values("operator", &target.publish(&images.operator)?);
-    let inference = image_values("inference", &target.publish(&images.inference)?);
-    line.extend(operator.iter().chain(&inference).map(String::as_str));
+    let mut values = Vec::new();
+    for (part, image) in
+        [("operator", &images.operator), ("inference", &images.inference), ("gateway", &images.gateway)]
+    {
+        values.extend(image_values(part, &target.publish(image)?));
+    }
+    line.extend(values.iter().map(String::as_str));
     target.helm(&line)?;
     Ok(())
 }

@@ -26,7 +26,8 @@ struct Operator(Child);
 impl Operator {
     fn start(binary: &Path, server: &ControlPlane) -> Self {
         let mut command = Command::new(binary);
-        command.args(["--inference-image", "ttsfleet.dev/inference:none", "--no-leader-election"]);
+        command.args(["--inference-image", "ttsfleet.dev/inference:none"]);
+        command.args(["--gateway-image", "ttsfleet.dev/gateway:none", "--no-leader-election"]);
         command.args(["--listen", "127.0.0.1:0"]).env("KUBECONFIG", server.kubeconfig());
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }

@@ -9,7 +9,7 @@ use std::{
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{Request, State},
-    http::HeaderValue,
+    http::{HeaderValue, header},
     middleware::Next,
     response::Response,
 };
@@ -29,7 +29,8 @@ pub async fn track(State(observer): State<Arc<dyn Observer>>, mut request: Reque
         headers.insert(headers::REQUEST_ID, id);
     }
     headers.insert(headers::TRACE_PARENT, record.trace().header());
-    response.map(|body| Body::new(Tracked { body, record }))
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    response.map(|body| Body::new(Tracked { body, record, unsent: declared }))
 }
 
 /// The answer to a result, noting a failure.
@@ -44,6 +45,8 @@ pub fn answer(record: &Record, result: Result<Response, Failure>) -> Response {
 struct Tracked {
     body: Body,
     record: Arc<Record>,
+    /// Bytes still to come, where the answer declares its length.
+    unsent: Option<u64>,
 }
 
 impl HttpBody for Tracked {
@@ -55,9 +58,12 @@ impl HttpBody for Tracked {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        // A body of known length is not polled again after its last frame.
-        let ended = matches!(polled, Poll::Ready(None)) || self.body.is_end_stream();
-        if ended {
+        if let (Poll::Ready(Some(Ok(frame))), Some(unsent)) = (&polled, &mut self.unsent) {
+            *unsent = unsent.saturating_sub(frame.data_ref().map_or(0, |bytes| bytes.len() as u64));
+        }
+        // An answer of known length is not polled again after its last frame.
+        let sent = self.body.is_end_stream() || self.unsent == Some(0);
+        if sent || matches!(polled, Poll::Ready(None)) {
             self.record.complete();
         }
         polled
@@ -77,7 +83,7 @@ mod tests {
     use std::sync::{Mutex, mpsc};
 
     use axum::{Extension, Router, body::to_bytes, middleware::from_fn_with_state, routing::get};
-    use futures::stream;
+    use futures::{StreamExt, stream};
     use tower::ServiceExt;
     use ttsfleet_wire::error::ErrorCode;
 
@@ -108,6 +114,13 @@ mod tests {
         Response::new(Body::from("audio"))
     }
 
+    async fn speak_by_length() -> Response {
+        let stream = stream::iter(["au", "dio"]).map(Ok::<_, axum::Error>).chain(stream::pending());
+        let mut response = Response::new(Body::from_stream(stream));
+        response.headers_mut().insert(header::CONTENT_LENGTH, 5.into());
+        response
+    }
+
     async fn fail(Extension(record): Extension<Arc<Record>>) -> Response {
         let failure = Failure::new(ErrorCode::SystemBusy, "busy").retry_after(3);
         answer(&record, Err(failure))
@@ -126,6 +139,7 @@ mod tests {
         let observer: Arc<dyn Observer> = Arc::<Seen>::clone(seen);
         let routes = Router::new()
             .route("/speak", get(speak))
+            .route("/by-length", get(speak_by_length))
             .route("/fail", get(fail))
             .route("/break", get(break_off))
             .route("/endless", get(endless))
@@ -169,6 +183,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_of_known_length_is_whole_when_its_last_byte_has_gone() {
+        let seen = Arc::default();
+        let mut body = call(&seen, "/by-length", &[]).await.into_body().into_data_stream();
+        for _ in 0..2 {
+            body.next().await.unwrap().unwrap();
+        }
+        drop(body);
+        assert_eq!(seen.codes(), [("OK", 200)]);
+    }
+
+    #[tokio::test]
     async fn ids_are_taken_over_if_sane_and_made_otherwise() {
         let seen = Arc::default();
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -188,7 +213,7 @@ mod tests {
         let record = Arc::new(Record::new(observer, &Default::default()));
         let (held, dropped) = mpsc::channel::<()>();
         record.hold(held);
-        let body = Tracked { body: Body::from("audio"), record };
+        let body = Tracked { body: Body::from("audio"), record, unsent: None };
         assert_eq!(dropped.try_recv(), Err(mpsc::TryRecvError::Empty));
         to_bytes(Body::new(body), 100).await.unwrap();
         assert_eq!(dropped.try_recv(), Err(mpsc::TryRecvError::Disconnected));

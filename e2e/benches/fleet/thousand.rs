@@ -244,6 +244,8 @@ impl Operator {
         command.args([
             "--inference-image",
             "ttsfleet.dev/inference:bench",
+            "--gateway-image",
+            "ttsfleet.dev/gateway:bench",
             "--no-leader-election",
             "--listen",
             HEALTH,

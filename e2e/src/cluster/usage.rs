@@ -4,13 +4,24 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use anyhow::Result;
-use rustix::process::Signal;
+use anyhow::{Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Cluster;
 use crate::command::run;
 use crate::image::{self, Image, ImageSpec};
 use crate::network::NODES;
+
+/// What can happen to a pod's processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodSignal {
+    /// They are gone at once.
+    Kill,
+    /// They stand still, with their connections open.
+    Freeze,
+    /// They go on.
+    Thaw,
+}
 
 impl Cluster {
     /// Builds an image, or finds it built.
@@ -51,6 +62,26 @@ impl Cluster {
     /// Runs helm and gives what it printed.
     pub fn helm(&self, arguments: &[&str]) -> Result<String> {
         run(self.settings.client("helm").args(arguments))
+    }
+
+    /// Sends a signal to the processes of a pod, as an accident would.
+    pub fn signal_pod(&self, namespace: &str, pod: &str, signal: PodSignal) -> Result<()> {
+        let line = ["-n", namespace, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}"];
+        let uid = self.kubectl(&line)?;
+        let processes = processes_of(uid.trim())?;
+        if processes.is_empty() {
+            bail!("pod {pod} has no processes");
+        }
+        let signal = match signal {
+            PodSignal::Kill => Signal::KILL,
+            PodSignal::Freeze => Signal::STOP,
+            PodSignal::Thaw => Signal::CONT,
+        };
+        for process in processes {
+            // It may have ended by itself meanwhile.
+            let _ = kill_process(process, signal);
+        }
+        Ok(())
     }
 
     /// The administrator's kubeconfig.
@@ -113,4 +144,21 @@ impl Cluster {
             self.kubeconfig().display()
         )
     }
+}
+
+/// The processes in a pod's cgroup, but for the one that only holds its
+/// namespaces.
+fn processes_of(uid: &str) -> Result<Vec<Pid>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw)
+        else {
+            continue;
+        };
+        let read = |file: &str| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
+        if read("cgroup").contains(uid) && read("comm").trim() != "pause" {
+            found.push(pid);
+        }
+    }
+    Ok(found)
 }

@@ -1,0 +1,132 @@
+//! The incident again: long texts among short ones, a burst beyond what the
+//! pods can do, a pod that hangs and one that is killed. First against bare
+//! pods, then against a fleet of the same pods.
+//!
+//! `cargo xtask bench storm [--json FILE]`
+
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
+#[path = "../../load.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod load;
+mod report;
+mod sides;
+mod texts;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use load::{Sample, Shot, steady};
+use report::Figures;
+use serde_json::json;
+use sides::{NAMESPACE, Side};
+use texts::Texts;
+use ttsfleet_e2e::cluster::{Cluster, PodSignal};
+use ttsfleet_e2e::product::{build_images, install};
+use ttsfleet_e2e::progress::Console;
+
+const CLUSTER: &str = "bench";
+
+/// Seconds of the storm's parts.
+const CALM: f64 = 15.0;
+const BURST: f64 = 30.0;
+const HANG: f64 = 36.0;
+const HANG_FOR: Duration = Duration::from_secs(8);
+const KILL: f64 = 52.0;
+const END: f64 = 65.0;
+
+/// Load before and after the burst, and in it, in parts of what the pods can do.
+const USUAL: f64 = 0.4;
+const PEAK: f64 = 3.0;
+/// Requests that tell how long one takes when there is no other.
+const UNLOADED: usize = 60;
+
+#[derive(Parser)]
+struct Options {
+    /// Also write the figures to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// What `cargo bench` adds by itself.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let images = build_images(&Console::default())?;
+    let cluster = Cluster::up(CLUSTER, &Console::default())?;
+    install(&cluster, &images)?;
+    cluster.kubectl(&["create", "namespace", NAMESPACE])?;
+    let measured = measure(&cluster, &images.inference.reference);
+    Cluster::down(CLUSTER, &Console::default())?;
+    let (rate, figures) = measured?;
+    println!("\n{}", report::table(rate, &figures));
+    if let Some(file) = options.json {
+        let figures = json!({"requestsPerSecond": rate, "sides": figures});
+        std::fs::write(&file, serde_json::to_vec_pretty(&figures)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// What the pods can do, in requests a second, and what became of each side.
+fn measure(cluster: &Cluster, image: &str) -> Result<(f64, Vec<Figures>)> {
+    let mut figures = Vec::new();
+    let mut rate = None;
+    for side in [Side::Bare, Side::Fleet] {
+        let url = side.start(cluster, image)?;
+        let unloaded = unloaded(&url);
+        // The same load for both, told from the first.
+        let rate = *rate.get_or_insert_with(|| sides::PODS / mean(&unloaded));
+        println!("  {}: storm of up to {:.1} requests a second", side.name(), rate * PEAK);
+        let samples = storm(cluster, side, &url, rate)?;
+        let kills = side.memory_kills(cluster)?;
+        side.stop(cluster)?;
+        figures.push(Figures::new(side.name(), &unloaded, &samples, kills));
+    }
+    Ok((rate.unwrap_or_default(), figures))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// Requests one after the other.
+fn unloaded(url: &str) -> Vec<Sample> {
+    let mut texts = Texts::new();
+    let one = |text| {
+        let shot = Shot { at: Duration::ZERO, text };
+        runtime().block_on(load::run(url, vec![shot])).remove(0)
+    };
+    (0..UNLOADED).map(|_| one(texts.next())).collect()
+}
+
+/// Seconds from a request to the end of its audio.
+fn mean(samples: &[Sample]) -> f64 {
+    samples.iter().map(|sample| sample.total.as_secs_f64()).sum::<f64>() / samples.len() as f64
+}
+
+fn storm(cluster: &Cluster, side: Side, url: &str, rate: f64) -> Result<Vec<Sample>> {
+    let mut texts = Texts::new();
+    let mut shots = steady(0.0, CALM, rate * USUAL, || texts.next());
+    shots.extend(steady(CALM, BURST, rate * PEAK, || texts.next()));
+    shots.extend(steady(BURST, END, rate * USUAL, || texts.next()));
+    std::thread::scope(|scope| {
+        let begun = Instant::now();
+        let samples = scope.spawn(|| runtime().block_on(load::run(url, shots)));
+        let wait_for = |second: f64| {
+            std::thread::sleep(Duration::from_secs_f64(second).saturating_sub(begun.elapsed()));
+        };
+        wait_for(HANG);
+        let pod = side.pod(cluster)?;
+        cluster.signal_pod(NAMESPACE, &pod, PodSignal::Freeze)?;
+        std::thread::sleep(HANG_FOR);
+        cluster.signal_pod(NAMESPACE, &pod, PodSignal::Thaw)?;
+        wait_for(KILL);
+        cluster.signal_pod(NAMESPACE, &side.pod(cluster)?, PodSignal::Kill)?;
+        Ok(samples.join().unwrap())
+    })
+}

@@ -24,6 +24,9 @@ const KEYS_FOLDER: &str = "/etc/ttsfleet/keys";
 const KEYS_VOLUME: &str = "keys";
 /// Disk of one pod: what the kubelet keeps of its log, and some more.
 const DISK: &str = "128Mi";
+/// Time to stop beside the drain: a gateway waits by itself until the Service
+/// has forgotten it, and then has to end.
+const LEEWAY_SECONDS: i64 = 15;
 /// A gateway starts within seconds; what takes longer is stuck.
 const PROGRESS_DEADLINE_SECONDS: i32 = 120;
 
@@ -77,7 +80,7 @@ fn pod(fleet: &Fleet, settings: &Settings) -> PodSpec {
         automount_service_account_token: Some(true),
         enable_service_links: Some(false),
         security_context: Some(container::pod_security()),
-        termination_grace_period_seconds: Some(container::grace_seconds(fleet.drain_seconds)),
+        termination_grace_period_seconds: Some(i64::from(fleet.drain_seconds) + LEEWAY_SECONDS),
         topology_spread_constraints: Some(vec![container::spread(labels::gateway_selector(&fleet.name))]),
         containers: vec![server(fleet, settings)],
         volumes: fleet.gateway.api_keys.as_ref().map(|secret| vec![keys(secret)]),

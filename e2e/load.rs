@@ -53,19 +53,37 @@ pub(crate) fn steady(from: f64, to: f64, rate: f64, mut text: impl FnMut() -> St
     (0..count).map(|number| Shot { at: at(number), text: text() }).collect()
 }
 
+/// A client with a connection for each request, as many callers would have, so
+/// that none sticks to one replica.
 pub(crate) fn client() -> reqwest::Client {
+    builder().pool_max_idle_per_host(0).build().unwrap()
+}
+
+/// A client that keeps its connections.
+pub(crate) fn keeping_client() -> reqwest::Client {
+    builder().build().unwrap()
+}
+
+fn builder() -> reqwest::ClientBuilder {
     // The client insists on a TLS provider even where nothing is encrypted; a
     // second call in the same process finds it there.
     _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().timeout(CLIENT_TIMEOUT);
-    // As a load balancer in front would, so that no caller sticks to one replica.
-    client.pool_max_idle_per_host(0).build().unwrap()
+    reqwest::Client::builder().no_proxy().timeout(CLIENT_TIMEOUT)
 }
 
-/// Sends the schedule to `url` and waits for every answer.
-pub(crate) async fn run(url: &str, mut shots: Vec<Shot>) -> Vec<Sample> {
+/// Sends the schedule to `url`, each request on a connection of its own, and
+/// waits for every answer.
+pub(crate) async fn run(url: &str, shots: Vec<Shot>) -> Vec<Sample> {
+    shoot(client(), url, shots).await
+}
+
+/// The same on connections that are kept.
+pub(crate) async fn run_keeping_connections(url: &str, shots: Vec<Shot>) -> Vec<Sample> {
+    shoot(keeping_client(), url, shots).await
+}
+
+async fn shoot(client: reqwest::Client, url: &str, mut shots: Vec<Shot>) -> Vec<Sample> {
     shots.sort_by_key(|shot| shot.at);
-    let client = client();
     let start = Instant::now();
     let mut pending = FuturesUnordered::new();
     let mut samples = Vec::new();

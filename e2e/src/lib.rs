@@ -12,7 +12,7 @@ mod command;
 mod gobuild;
 mod network;
 mod node;
-mod packages;
+pub mod packages;
 mod pki;
 mod process;
 

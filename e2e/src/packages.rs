@@ -9,7 +9,7 @@ use crate::command::run;
 use crate::progress::Progress;
 
 /// Name, the version this was tested with, and a file that shows it is there.
-type Package = (&'static str, &'static str, &'static str);
+pub type Package = (&'static str, &'static str, &'static str);
 
 /// What a node runs on.
 pub(crate) const NODE: [Package; 7] = [
@@ -29,10 +29,15 @@ pub(crate) const RECOGNISER: [Package; 3] = [
 ];
 /// What pushes images to a registry.
 pub(crate) const PUSHER: [Package; 1] = [("skopeo", "1.9.3+ds1-1+b10", "/usr/bin/skopeo")];
+/// What the gateway is measured beside.
+pub const PROXIES: [Package; 2] = [
+    ("haproxy", "2.6.12-1+deb12u4", "/usr/sbin/haproxy"),
+    ("nginx-light", "1.22.1-9+deb12u11", "/usr/sbin/nginx"),
+];
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing; says clearly why when it cannot.
-pub(crate) fn ensure(packages: &[Package], progress: &dyn Progress) -> Result<()> {
+pub fn ensure(packages: &[Package], progress: &dyn Progress) -> Result<()> {
     let missing: Vec<_> = packages.iter().filter(|(_, _, file)| !Path::new(file).exists()).collect();
     if missing.is_empty() {
         return Ok(());

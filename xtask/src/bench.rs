@@ -21,6 +21,8 @@ pub(crate) struct Options {
 enum Subject {
     /// From apply to first audio, and 1,000 fleets beside the raw write rate.
     Fleet,
+    /// The gateway beside HAProxy, nginx and Envoy.
+    Gateway,
     /// The incident again: bare pods, and a fleet of the same pods.
     Storm,
     /// The built-in voice beside onnxruntime with the same weights.
@@ -31,6 +33,7 @@ enum Subject {
 pub(crate) fn bench(options: &Options) -> Result<()> {
     let (package, name) = match options.subject {
         Subject::Fleet => ("ttsfleet-e2e", "fleet"),
+        Subject::Gateway => ("ttsfleet-e2e", "gateway"),
         Subject::Storm => ("ttsfleet-e2e", "storm"),
         Subject::Voice => ("ttsfleet-models", "voice"),
     };

@@ -1,0 +1,101 @@
+//! The proxies side by side, as ratios.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::LEVELS;
+use crate::load::{Outcome, Sample, percentile};
+
+/// One run of one proxy at one level.
+pub(crate) struct Run {
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) cpu: Duration,
+}
+
+/// One proxy's figures.
+pub(crate) struct Figures {
+    pub(crate) name: &'static str,
+    /// Most requests a second.
+    pub(crate) knee: f64,
+    memory_before: u64,
+    pub(crate) memory_after: u64,
+    levels: [Level; LEVELS.len()],
+}
+
+/// All runs at one level together.
+#[derive(Default)]
+struct Level {
+    latencies: Vec<Duration>,
+    failed: usize,
+    cpu: Duration,
+}
+
+impl Level {
+    fn microseconds(&self, percent: f64) -> f64 {
+        percentile(&mut self.latencies.clone(), percent).as_secs_f64() * 1e6
+    }
+
+    /// Microseconds of processor time for each request.
+    fn cpu(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.latencies.len().max(1) as f64
+    }
+}
+
+impl Figures {
+    pub(crate) fn new(name: &'static str, memory_before: u64) -> Self {
+        Self { name, knee: 0.0, memory_before, memory_after: 0, levels: Default::default() }
+    }
+
+    pub(crate) fn add(&mut self, level: usize, run: Run) {
+        let level = &mut self.levels[level];
+        level.cpu += run.cpu;
+        for sample in run.samples {
+            match sample.outcome {
+                Outcome::Spoken { .. } => level.latencies.push(sample.total),
+                _ => level.failed += 1,
+            }
+        }
+    }
+}
+
+/// A line for each proxy at each level; what it adds to a request without one.
+pub(crate) fn table(direct: &Figures, proxies: &[Figures]) -> String {
+    let mut table = String::new();
+    for (number, level) in LEVELS.iter().enumerate() {
+        let base = &direct.levels[number];
+        let _ = writeln!(table, "at {:.0} % of the slowest knee", level * 100.0);
+        let _ = writeln!(table, "  {:<10}{:>12}{:>12}{:>16}{:>8}", "", "+p50, us", "+p99, us", "CPU, us/request", "failed");
+        for proxy in proxies {
+            let own = &proxy.levels[number];
+            let added = |percent| own.microseconds(percent) - base.microseconds(percent);
+            let (p50, p99, cpu) = (added(50.0), added(99.0), own.cpu());
+            let _ = writeln!(table, "  {:<10}{p50:>12.0}{p99:>12.0}{cpu:>16.0}{:>8}", proxy.name, own.failed);
+        }
+    }
+    let _ = writeln!(table, "\n  {:<10}{:>12}{:>14}{:>14}", "", "knee, 1/s", "at rest, MiB", "after, MiB");
+    for proxy in proxies {
+        let mebibytes = |kib: u64| kib as f64 / 1024.0;
+        let (before, after) = (mebibytes(proxy.memory_before), mebibytes(proxy.memory_after));
+        let _ = writeln!(table, "  {:<10}{:>12.0}{before:>14.1}{after:>14.1}", proxy.name, proxy.knee);
+    }
+    table
+}
+
+/// The same as JSON.
+pub(crate) fn json(direct: &Figures, proxies: &[Figures]) -> Value {
+    let one = |figures: &Figures| {
+        let levels = figures.levels.iter().zip(LEVELS).map(|(level, share)| {
+            json!({
+                "shareOfKnee": share, "requests": level.latencies.len(), "failed": level.failed,
+                "p50Us": level.microseconds(50.0), "p99Us": level.microseconds(99.0), "cpuUs": level.cpu(),
+            })
+        });
+        json!({
+            "name": figures.name, "knee": figures.knee, "levels": levels.collect::<Vec<_>>(),
+            "memoryKib": [figures.memory_before, figures.memory_after],
+        })
+    };
+    json!({"direct": one(direct), "proxies": proxies.iter().map(one).collect::<Vec<_>>()})
+}

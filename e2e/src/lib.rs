@@ -21,6 +21,7 @@ pub mod control_plane;
 pub mod image;
 pub mod product;
 pub mod progress;
+pub mod python;
 pub mod recogniser;
 pub mod target;
 pub mod tools;

@@ -88,7 +88,10 @@ fn an_uninstalled_chart_leaves_fleets_serving_and_a_new_install_takes_them_over(
     let space = Namespace::fresh("orphaned");
     space.fleet("stays", "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}");
     space.wait_ready("stays");
-    let pod = || space.get(&["pods", "-l", "app.kubernetes.io/instance=stays"])["items"][0].clone();
+    let pod = || {
+        space.get(&["pods", "-l", "app.kubernetes.io/instance=stays,ttsfleet.dev/pool=main"])["items"][0]
+            .clone()
+    };
     let before = pod();
 
     cluster().helm(&["uninstall", RELEASE, "--namespace", NAMESPACE, "--wait"]).unwrap();
@@ -115,7 +118,8 @@ fn an_upgrade_changes_the_operator_and_not_the_fleets_pods() {
     let space = Namespace::fresh("upgraded");
     space.fleet("stays", "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}");
     space.wait_ready("stays");
-    let uid = || space.get(&["pods"])["items"][0]["metadata"]["uid"].clone();
+    let pod = ["pods", "-l", "ttsfleet.dev/pool=main"];
+    let uid = || space.get(&pod)["items"][0]["metadata"]["uid"].clone();
     let before = uid();
     let chart = chart();
     let line =

@@ -11,7 +11,8 @@ use support::{Namespace, cluster, eventually, images};
 use ttsfleet_e2e::product::speak;
 use ttsfleet_e2e::target::Target;
 
-const SMALL: &str = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}";
+const SMALL: &str = "{replicas: 1, gateway: {replicas: 1, resources: {cpu: 100m}}, \
+                      pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}";
 
 fn containers(pod: &Value) -> Vec<Value> {
     let of = |kind: &str| pod["spec"][kind].as_array().cloned().unwrap_or_default();
@@ -24,21 +25,23 @@ fn pods_are_guaranteed_with_equal_memory_and_a_fleet_deleted_leaves_nothing() {
     space.fleet("plain", SMALL);
     space.wait_ready("plain");
 
-    let pods = space.get(&["pods"]);
-    let pods = pods["items"].as_array().unwrap();
-    assert_eq!(pods.len(), 1);
-    for pod in pods {
-        assert_eq!(pod["status"]["qosClass"], "Guaranteed");
-        assert!(!containers(pod).is_empty());
-        for container in containers(pod) {
-            let resources = &container["resources"];
-            assert_eq!(resources["requests"], resources["limits"], "{}", container["name"]);
-            assert_eq!(resources["limits"]["memory"], "512Mi");
+    for (component, count, memory) in [("inference", 1, "512Mi"), ("gateway", 1, "128Mi")] {
+        let pods = space.get(&["pods", "-l", &format!("app.kubernetes.io/component={component}")]);
+        let pods = pods["items"].as_array().unwrap();
+        assert_eq!(pods.len(), count, "{component}");
+        for pod in pods {
+            assert_eq!(pod["status"]["qosClass"], "Guaranteed");
+            assert!(!containers(pod).is_empty());
+            for container in containers(pod) {
+                let resources = &container["resources"];
+                assert_eq!(resources["requests"], resources["limits"], "{}", container["name"]);
+                assert_eq!(resources["limits"]["memory"], memory);
+            }
         }
     }
 
     space.kubectl(&["delete", "ttsd", "plain", "--timeout=60s"]).unwrap();
-    let kinds = "deployments,replicasets,pods,services,endpointslices,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies";
+    let kinds = "deployments,replicasets,pods,services,endpointslices,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies,roles,rolebindings";
     eventually("nothing is left of the fleet", Duration::from_secs(90), || {
         let left = space.get(&[kinds]);
         let names = left["items"]
@@ -123,7 +126,9 @@ fn scaling_the_fleet_scales_its_pods() {
 fn a_pod_that_exceeds_its_memory_is_killed_and_the_status_says_so() {
     let space = Namespace::fresh("oom");
     // Enough for the voice to load, too little to speak long texts at a time.
-    space.fleet("tight", "{replicas: 1, pools: [{name: main, resources: {memory: 64Mi, cpu: \"1\"}}]}");
+    let spec = "{replicas: 1, gateway: {replicas: 1, resources: {cpu: 100m}}, limits: {maxInputChars: 4096}, \
+                pools: [{name: main, resources: {memory: 64Mi, cpu: \"1\"}}]}";
+    space.fleet("tight", spec);
     space.wait_ready("tight");
     let route = cluster().reach(&space.name, "tight").unwrap();
     let text = "The bucket is filled again and again until it runs over. ".repeat(70);
@@ -140,7 +145,7 @@ fn a_pod_that_exceeds_its_memory_is_killed_and_the_status_says_so() {
     println!("the fleet says: {message}");
     assert!(message.contains("64Mi") && message.contains("memory"), "{message}");
 
-    let pods = space.get(&["pods"]);
+    let pods = space.get(&["pods", "-l", "app.kubernetes.io/component=inference"]);
     let status = &pods["items"][0]["status"]["containerStatuses"][0];
     let ends = [&status["state"]["terminated"]["reason"], &status["lastState"]["terminated"]["reason"]];
     assert!(ends.contains(&&json!("OOMKilled")), "{status}");

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use support::{Namespace, eventually};
 
-const ONE_GPU: &str =
-    "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m, gpu: {mode: Exclusive}}}]}";
+const ONE_GPU: &str = "{replicas: 1, gateway: {replicas: 1, resources: {cpu: 100m}}, \
+     pools: [{name: main, resources: {memory: 512Mi, cpu: 300m, gpu: {mode: Exclusive}}}]}";
 
 #[test]
 fn fleets_with_exclusive_gpus_run_on_different_nodes_and_one_too_many_says_why_it_waits() {
@@ -19,7 +19,7 @@ fn fleets_with_exclusive_gpus_run_on_different_nodes_and_one_too_many_says_why_i
     space.fleet("second", ONE_GPU);
     space.wait_ready("first");
     space.wait_ready("second");
-    let pods = space.get(&["pods"]);
+    let pods = space.get(&["pods", "-l", "app.kubernetes.io/component=inference"]);
     let nodes: BTreeSet<_> =
         pods["items"].as_array().unwrap().iter().map(|pod| pod["spec"]["nodeName"].to_string()).collect();
     assert_eq!(nodes.len(), 2, "{nodes:?}");
@@ -32,8 +32,8 @@ fn fleets_with_exclusive_gpus_run_on_different_nodes_and_one_too_many_says_why_i
     });
     let ready = space.condition("third", "Ready");
     println!("the third fleet: {}: {}", ready["reason"], ready["message"]);
-    let phase =
-        &space.get(&["pods", "-l", "app.kubernetes.io/instance=third"])["items"][0]["status"]["phase"];
+    let phase = &space.get(&["pods", "-l", "app.kubernetes.io/instance=third,ttsfleet.dev/pool=main"])["items"]
+        [0]["status"]["phase"];
     assert_eq!(phase, "Pending");
 
     space.kubectl(&["delete", "ttsd", "first"]).unwrap();

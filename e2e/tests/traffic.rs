@@ -9,6 +9,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use load::{Outcome, Sample, client, steady};
@@ -23,6 +24,13 @@ const TWO: &str =
 const TEXT: &str = "Good morning.";
 /// Requests a second: well within what the pods can do on two cores.
 const RATE: f64 = 4.0;
+
+/// Load on two cores is told from a fault only if there is one load at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // Whoever had it before may have failed; that is told already.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
@@ -60,6 +68,7 @@ fn pod_of(space: &Namespace, component: &str) -> String {
 
 #[test]
 fn a_rolling_update_under_load_fails_no_request() {
+    let _alone = alone();
     let space = Namespace::fresh("rolling");
     space.fleet("steady", TWO);
     space.wait_ready("steady");
@@ -75,6 +84,7 @@ fn a_rolling_update_under_load_fails_no_request() {
 
 #[test]
 fn a_pod_killed_or_frozen_under_load_fails_no_request() {
+    let _alone = alone();
     let space = Namespace::fresh("killed");
     space.fleet("steady", TWO);
     space.wait_ready("steady");
@@ -95,6 +105,7 @@ fn a_pod_killed_or_frozen_under_load_fails_no_request() {
 
 #[test]
 fn a_gateway_stopped_under_load_fails_no_request_and_one_killed_only_what_it_held() {
+    let _alone = alone();
     let space = Namespace::fresh("gateways");
     space.fleet("steady", TWO);
     space.wait_ready("steady");
@@ -122,6 +133,7 @@ fn a_gateway_stopped_under_load_fails_no_request_and_one_killed_only_what_it_hel
 
 #[test]
 fn limits_change_without_a_restart_and_long_texts_are_cut() {
+    let _alone = alone();
     let space = Namespace::fresh("limits");
     let one = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 400m}}]}";
     space.fleet("short", one);
@@ -147,6 +159,7 @@ fn limits_change_without_a_restart_and_long_texts_are_cut() {
 
 #[test]
 fn hostile_requests_get_their_error_and_harm_nobody() {
+    let _alone = alone();
     let space = Namespace::fresh("hostile");
     space.fleet("door", "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 400m}}]}");
     space.wait_ready("door");
@@ -174,6 +187,7 @@ fn hostile_requests_get_their_error_and_harm_nobody() {
 
 #[test]
 fn keys_name_tiers_and_the_backup_speaks_when_the_main_pool_is_gone() {
+    let _alone = alone();
     let space = Namespace::fresh("tiers");
     let spec = "{pools: [{name: main, replicas: 1, resources: {memory: 512Mi, cpu: 300m}}, \
                 {name: backup, replicas: 1, resources: {memory: 512Mi, cpu: 300m}}], gateway: {replicas: 1}, \

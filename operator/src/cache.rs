@@ -26,6 +26,8 @@ pub struct Caches {
     children: Children,
     /// The fleets' pods, without their specs.
     pods: Store<Pod>,
+    /// Whether every kind has been listed once.
+    listed: watch::Receiver<bool>,
 }
 
 /// The writing ends of [`Caches`].
@@ -33,6 +35,7 @@ pub(crate) struct Writers {
     pub(crate) fleets: Writer<TtsDeployment>,
     pub(crate) children: ChildWriters,
     pub(crate) pods: Writer<Pod>,
+    pub(crate) listed: watch::Sender<bool>,
 }
 
 impl Caches {
@@ -40,16 +43,31 @@ impl Caches {
         let (fleets, fleets_writer) = reflector::store();
         let (children, children_writers) = Children::new();
         let (pods, pods_writer) = reflector::store();
-        let writers = Writers { fleets: fleets_writer, children: children_writers, pods: pods_writer };
-        (Self { fleets, children, pods }, writers)
+        let (listed_sender, listed) = watch::channel(false);
+        let writers = Writers {
+            fleets: fleets_writer,
+            children: children_writers,
+            pods: pods_writer,
+            listed: listed_sender,
+        };
+        (Self { fleets, children, pods, listed }, writers)
     }
 
     /// Resolves when every kind has been listed once. Deciding on less would
-    /// make what is there look missing.
-    pub(crate) async fn ready(&self) -> Result<(), WriterDropped> {
-        self.fleets.wait_until_ready().await?;
+    /// make what is there look missing. The fleets themselves are listed before
+    /// there is anything to decide.
+    pub(crate) async fn ready(&self) -> Result<(), watch::error::RecvError> {
+        self.listed.clone().wait_for(|listed| *listed).await.map(drop)
+    }
+
+    /// Waits for the first lists and lets all that wait in [`Caches::ready`] go.
+    /// A store wakes only one of the tasks that wait for it, so that this has to
+    /// be the only one.
+    pub(crate) async fn await_lists(self, listed: watch::Sender<bool>) -> Result<(), WriterDropped> {
         self.children.ready().await?;
-        self.pods.wait_until_ready().await
+        self.pods.wait_until_ready().await?;
+        listed.send_replace(true);
+        Ok(())
     }
 
     /// Everything about a fleet.

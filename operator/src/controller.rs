@@ -92,7 +92,9 @@ fn controller(
     caches: &Caches,
     writers: Writers,
 ) -> Controller<TtsDeployment> {
-    let Writers { fleets, children, pods } = writers;
+    let Writers { fleets, children, pods, listed } = writers;
+    // It ends with the watches; a pass that waits then fails.
+    tokio::spawn(caches.clone().await_lists(listed));
     let controller =
         Controller::for_stream(cache::fleets(cache::api(client, namespace), fleets), caches.fleets.clone())
             .watches_stream(cache::pods(cache::api(client, namespace), pods), fleet_of);

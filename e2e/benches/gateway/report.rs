@@ -66,7 +66,11 @@ pub(crate) fn table(direct: &Figures, proxies: &[Figures]) -> String {
     for (number, level) in LEVELS.iter().enumerate() {
         let base = &direct.levels[number];
         let _ = writeln!(table, "at {:.0} % of the slowest knee", level * 100.0);
-        let _ = writeln!(table, "  {:<10}{:>12}{:>12}{:>16}{:>8}", "", "+p50, us", "+p99, us", "CPU, us/request", "failed");
+        let _ = writeln!(
+            table,
+            "  {:<10}{:>12}{:>12}{:>16}{:>8}",
+            "", "+p50, us", "+p99, us", "CPU, us/request", "failed"
+        );
         for proxy in proxies {
             let own = &proxy.levels[number];
             let added = |percent| own.microseconds(percent) - base.microseconds(percent);

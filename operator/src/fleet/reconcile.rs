@@ -49,7 +49,7 @@ pub struct Context {
 pub enum Error {
     /// The watches have ended.
     #[error("the caches are gone")]
-    Caches(#[from] kube::runtime::reflector::store::WriterDropped),
+    Caches(#[from] tokio::sync::watch::error::RecvError),
     /// A child could not be described as JSON.
     #[error("cannot build the fleet's objects")]
     Build(#[from] serde_json::Error),

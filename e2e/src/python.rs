@@ -1,0 +1,30 @@
+//! Python packages that tests and benchmarks run, each in a folder of its own.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::command::run;
+use crate::progress::Progress;
+use crate::tools::cache_dir;
+
+/// The folder with a package of that version and all it needs, installed on
+/// first use; a `PYTHONPATH`.
+///
+/// # Errors
+/// When pip is not there or cannot install it.
+pub fn package(name: &str, version: &str, progress: &dyn Progress) -> Result<PathBuf> {
+    let folder = cache_dir()?.join("programs").join(format!("python-{name}-{version}"));
+    if folder.exists() {
+        return Ok(folder);
+    }
+    progress.note(&format!("installing {name} {version} from Python's packages"));
+    let unfinished = folder.with_extension(format!("unfinished-{}", std::process::id()));
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
+    run(pip.arg(&unfinished).arg(format!("{name}=={version}")))
+        .with_context(|| format!("pip cannot install {name}"))?;
+    std::fs::rename(&unfinished, &folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}

@@ -73,6 +73,11 @@ pub fn operator_binary(progress: &dyn Progress) -> Result<PathBuf> {
     Ok(compile(progress)?.join(BINARIES[0]))
 }
 
+/// The speech server's binary, likewise.
+pub fn inference_binary(progress: &dyn Progress) -> Result<PathBuf> {
+    Ok(compile(progress)?.join(BINARIES[1]))
+}
+
 /// The gateway's binary, likewise.
 pub fn gateway_binary(progress: &dyn Progress) -> Result<PathBuf> {
     Ok(compile(progress)?.join(BINARIES[2]))

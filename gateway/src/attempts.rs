@@ -32,7 +32,8 @@ pub enum Outcome<T> {
     Declined(T),
     /// The pod takes no more for now: not a failure, and not worth a pause.
     Full(Failure),
-    /// No connection: the pod has seen nothing of the request.
+    /// No connection, or the pod has stopped answering anything: not worth a
+    /// pause, as another pod is asked.
     Unreachable(Failure),
     /// The pod failed, or had no audio in time.
     Failed(Failure),
@@ -101,7 +102,10 @@ impl<'a> Attempts<'a> {
                 Err(none) => return Err(self.exhausted(Some(none))),
             };
             let begun = Instant::now();
-            let outcome = send(call.endpoint.address, left.min(self.route.attempt)).await;
+            let outcome = tokio::select! {
+                outcome = send(call.endpoint.address, left.min(self.route.attempt)) => outcome,
+                () = call.endpoint.lost() => Outcome::Unreachable(lost()),
+            };
             let slow = begun.elapsed() > self.route.pod_rule.threshold;
             match outcome {
                 Outcome::Answer(answer) => {
@@ -185,6 +189,11 @@ impl<'a> Attempts<'a> {
         let (failure, refused) = self.last.take().unwrap_or_else(|| nobody(none));
         Exhausted { failure, refused, attempts: self.attempts }
     }
+}
+
+fn lost() -> Failure {
+    Failure::new(ErrorCode::UpstreamFailed, "The fleet lost the pod that was to speak; try again.")
+        .because("the pod failed its health checks meanwhile")
 }
 
 fn shorter(none: NoCall, wait: Duration) -> NoCall {

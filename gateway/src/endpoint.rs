@@ -9,6 +9,8 @@ use std::{
     time::Instant,
 };
 
+use tokio::sync::watch;
+
 use crate::{
     breaker::{Admission, Breaker, State, Verdict},
     pool::Pool,
@@ -27,6 +29,7 @@ pub struct Endpoint {
     pub uid: String,
     outstanding: AtomicUsize,
     failed_checks: AtomicU32,
+    healthy: watch::Sender<bool>,
     breaker: Mutex<Breaker>,
 }
 
@@ -38,6 +41,7 @@ impl Endpoint {
             uid,
             outstanding: AtomicUsize::new(0),
             failed_checks: AtomicU32::new(0),
+            healthy: watch::Sender::new(true),
             breaker: Mutex::new(Breaker::new(Instant::now())),
         }
     }
@@ -49,21 +53,34 @@ impl Endpoint {
 
     /// Whether the last checks and connections went well.
     pub fn is_healthy(&self) -> bool {
-        self.failed_checks.load(Ordering::Relaxed) < FAILURES
+        *self.healthy.borrow()
+    }
+
+    /// Resolves when the pod turns from healthy to unhealthy.
+    pub async fn lost(&self) {
+        let mut healthy = self.healthy.subscribe();
+        // The sender is in `self`, so that neither wait can fail.
+        _ = healthy.wait_for(|healthy| *healthy).await;
+        _ = healthy.wait_for(|healthy| !healthy).await;
     }
 
     /// Takes the outcome of a health check.
     pub fn checked(&self, well: bool) {
-        if well {
-            self.failed_checks.store(0, Ordering::Relaxed);
-        } else {
-            self.failed_checks.fetch_add(1, Ordering::Relaxed);
-        }
+        let failed = if well { 0 } else { self.failed_checks.load(Ordering::Relaxed).saturating_add(1) };
+        self.set_failed_checks(failed);
     }
 
     /// It does not even accept a connection: no need for a second check.
     pub fn unreachable(&self) {
-        self.failed_checks.store(FAILURES, Ordering::Relaxed);
+        self.set_failed_checks(FAILURES);
+    }
+
+    fn set_failed_checks(&self, failed: u32) {
+        self.failed_checks.store(failed, Ordering::Relaxed);
+        self.healthy.send_if_modified(|healthy| {
+            let was = std::mem::replace(healthy, failed < FAILURES);
+            was != *healthy
+        });
     }
 
     /// Where its breaker is.

@@ -24,12 +24,13 @@ use crate::{
     pool::Pool,
 };
 
-const EVERY: Duration = Duration::from_secs(1);
-const TIMEOUT: Duration = Duration::from_secs(1);
+/// Two checks in a row tell that a pod hangs: a caller there loses a second.
+const EVERY: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 type Http = Client<HttpConnector, Empty<bytes::Bytes>>;
 
-/// Checks every pod once a second, for ever.
+/// Checks every pod twice a second, for ever.
 pub async fn check_pods(gateway: Arc<Gateway>) {
     let http: Http = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build_http();
     let mut ticks = interval(EVERY);

@@ -27,6 +27,8 @@ enum Subject {
     Storm,
     /// The built-in voice beside onnxruntime with the same weights.
     Voice,
+    /// A speech server with 16, 8 and 4 synthesis threads.
+    Workers,
 }
 
 /// Runs one benchmark.
@@ -35,6 +37,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         Subject::Fleet => ("ttsfleet-e2e", "fleet"),
         Subject::Gateway => ("ttsfleet-e2e", "gateway"),
         Subject::Storm => ("ttsfleet-e2e", "storm"),
+        Subject::Workers => ("ttsfleet-e2e", "workers"),
         Subject::Voice => ("ttsfleet-models", "voice"),
     };
     let mut command = cargo(&["bench", "--package", package, "--bench", name, "--"]);

@@ -162,3 +162,29 @@ async fn with_every_breaker_open_the_caller_hears_when_to_come_back() {
     assert_eq!(exhausted.failure.code, ErrorCode::SystemBusy);
     assert!(exhausted.refused && run.called.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_lost_while_it_is_waited_for_is_left_at_once() {
+    let main = pool("main", &[1, 2]);
+    let pods = main.endpoints();
+    let lose = tokio::spawn(async move {
+        tokio::time::sleep(SOON).await;
+        // Whichever of the two was chosen.
+        pods.iter().filter(|pod| pod.outstanding() > 0).for_each(|pod| pod.unreachable());
+    });
+    let budget = RetryBudget::new(std::time::Instant::now());
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let route = Arc::new(Route::new(sample()).unwrap());
+    let begun = Instant::now();
+    let answered = Attempts::new(&route, &budget, vec![main])
+        .run(async |_, time| {
+            if asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+                tokio::time::sleep(time).await;
+            }
+            Outcome::Answer(())
+        })
+        .await;
+    lose.await.unwrap();
+    assert_eq!(answered.map(|answered| answered.attempts).unwrap(), 2);
+    assert_eq!(begun.elapsed(), SOON);
+}

@@ -34,7 +34,7 @@ pub struct Args {
     pub api_keys: Option<PathBuf>,
 
     /// Requests in progress at once; the next is answered 429.
-    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub max_concurrency: u32,
 
     /// Seconds that requests in progress have to finish after SIGTERM.

@@ -17,8 +17,9 @@ use crate::{
     budget::RetryBudget, metrics::Metrics, pool::Pools, route::Route, tier::Keys, upstream::Upstream,
 };
 
-/// Longest body read, in bytes.
-const MOST_BODY_BYTES: usize = 1 << 20;
+/// Longest body read, in bytes: every request in progress may hold one, and all
+/// of them together must fit the pod's memory.
+const MOST_BODY_BYTES: usize = 64 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What all requests share.

@@ -20,6 +20,8 @@ use crate::attempts::Outcome;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Less than a pod keeps an idle connection, so that it is we who close it.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);
+/// What is read ahead of a caller that is slow to take it.
+const READ_AHEAD: usize = 32 << 10;
 /// Longest error body that is read.
 const MOST_ERROR_BYTES: usize = 64 << 10;
 
@@ -59,6 +61,7 @@ impl Default for Upstream {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION)
+            .http1_max_buf_size(READ_AHEAD)
             .build(connector);
         Self(client)
     }

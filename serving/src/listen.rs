@@ -16,6 +16,9 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 
+/// What one connection may hold in either direction: headers, and audio that the
+/// client is slow to take.
+const BUFFER: usize = 32 << 10;
 /// Pause after the system refused us a connection, as when file handles run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -64,7 +67,7 @@ pub async fn serve(
     goodbye: Duration,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(connections.header_timeout);
+    http.timer(TokioTimer::new()).header_read_timeout(connections.header_timeout).max_buf_size(BUFFER);
     let places = Arc::new(Semaphore::new(connections.max));
     let graceful = GracefulShutdown::new();
     let mut open = JoinSet::new();

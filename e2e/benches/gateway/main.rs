@@ -45,6 +45,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     proxies::keep_to_second_core()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let _addresses = backend::Addresses::add()?;
     runtime.spawn(backend::serve());
     let mut direct = Figures::new("no proxy", 0);
     let mut started = Vec::new();

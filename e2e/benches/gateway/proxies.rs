@@ -126,7 +126,7 @@ fn gateway(progress: &dyn Progress) -> Result<Proxy> {
         "pools": [{"name": "main", "service": "bench-main"}],
         "tiers": [{"name": "standard", "pools": ["main"]}],
         "defaultTier": "standard",
-        "tierFrom": {"kind": "Nothing"},
+        "tierFrom": {"kind": "nothing"},
         "limits": {"maxInputChars": 600, "onOverflow": "Truncate"},
         "timeouts": {"attemptMs": 3000, "totalMs": 9000, "idleMs": 3000},
         "retries": {"attempts": 3, "initialBackoffMs": 500, "maxBackoffMs": 2000, "budgetPercent": 20},
@@ -158,7 +158,8 @@ fn gateway(progress: &dyn Progress) -> Result<Proxy> {
         "--namespace",
         "default",
     ]);
-    line.args(["--route", "bench", "--endpoints", "bench=yes"]).env("KUBECONFIG", server.kubeconfig());
+    line.args(["--max-concurrency", "4096", "--route", "bench", "--endpoints", "bench=yes"]);
+    line.env("KUBECONFIG", server.kubeconfig());
     spawn("ttsfleet", 18080, &mut line, Some(server))
 }
 

@@ -25,7 +25,8 @@ const ROUNDS: usize = 3;
 const SECONDS: f64 = 15.0;
 /// Requests a second: more than two cores can do, so that threads compete.
 const RATE: f64 = 12.0;
-const TEXT: &str = "The old bridge was closed because of the heavy rain. Please call me back tomorrow morning.";
+const TEXT: &str =
+    "The old bridge was closed because of the heavy rain. Please call me back tomorrow morning.";
 const ADDRESS: &str = "127.0.0.1:18100";
 const HEALTH: &str = "127.0.0.1:18101";
 
@@ -68,10 +69,15 @@ fn main() -> Result<()> {
     }
     let figures: Vec<Figures> =
         runs.into_iter().map(|(workers, samples, peak)| figures(workers, &samples, peak)).collect();
-    println!("\n{:>8}{:>9}{:>9}{:>9}{:>10}{:>10}{:>12}", "threads", "spoken", "refused", "failed", "mean, ms", "p99, ms", "peak, MiB");
+    println!(
+        "\n{:>8}{:>9}{:>9}{:>9}{:>10}{:>10}{:>12}",
+        "threads", "spoken", "refused", "failed", "mean, ms", "p99, ms", "peak, MiB"
+    );
     for one in &figures {
         let Figures { workers, spoken, refused, failed, mean, p99, peak_memory_mib } = one;
-        println!("{workers:>8}{spoken:>9}{refused:>9}{failed:>9}{mean:>10.0}{p99:>10.0}{peak_memory_mib:>12.0}");
+        println!(
+            "{workers:>8}{spoken:>9}{refused:>9}{failed:>9}{mean:>10.0}{p99:>10.0}{peak_memory_mib:>12.0}"
+        );
     }
     if let Some(file) = options.json {
         std::fs::write(&file, serde_json::to_vec_pretty(&figures)?)

@@ -16,6 +16,7 @@ pub mod packages;
 mod pki;
 mod process;
 
+pub mod cargo;
 pub mod cluster;
 pub mod control_plane;
 pub mod image;

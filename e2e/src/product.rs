@@ -2,11 +2,11 @@
 //! installed.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo::cargo;
 use crate::image::{Image, ImageFile, ImageSpec, build};
 use crate::progress::Progress;
 use crate::target::Target;
@@ -56,7 +56,7 @@ fn compile(progress: &dyn Progress) -> Result<PathBuf> {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo();
     // Without shared libraries an image needs nothing but the one file.
     cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static").env("CARGO_TARGET_DIR", &target).current_dir(ROOT);
     cargo.args(["build", "--release", "--locked", "--target", &triple]);

@@ -104,7 +104,10 @@ impl Target for Context {
         let output = child.stdout.take().context("kubectl has no output")?;
         let mut route = Route { url: String::new(), forward: Some(child) };
         let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
+        let mut output = BufReader::new(output);
+        output.read_line(&mut line)?;
+        // kubectl tells of every connection, and ends when nobody listens.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         // "Forwarding from 127.0.0.1:41234 -> 8080"
         let Some(address) = line.split_whitespace().nth(2) else {
             bail!("kubectl port-forward said {line:?}")

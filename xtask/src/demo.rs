@@ -104,10 +104,13 @@ fn report(target: &dyn Target, out: &Path, audio: &[u8], route: &Route) -> Resul
     println!(
         "  curl -s {url}/v1/audio/speech -H 'content-type: application/json' \\\n    -d '{{\"input\": \"It is 3:45 pm.\", \"response_format\": \"wav\"}}' -o time.wav"
     );
-    println!(
-        "  eval \"$(cargo xtask env)\"; kubectl delete pod -l ttsfleet.dev/pool=main --wait=false; kubectl get ttsd -w"
-    );
-    println!("  kubectl explain ttsd.spec.pools.resources\n\n`cargo xtask down` removes everything again.");
+    let (shell, removal) = if route.lasts() {
+        ("eval \"$(cargo xtask env)\"; ", "cargo xtask down")
+    } else {
+        ("", "kubectl delete ttsd narrator; helm uninstall ttsfleet -n ttsfleet-system")
+    };
+    println!("  {shell}kubectl delete pod -l ttsfleet.dev/pool=main --wait=false; kubectl get ttsd -w");
+    println!("  kubectl explain ttsd.spec.pools.resources\n\n`{removal}` removes everything again.");
     Ok(())
 }
 

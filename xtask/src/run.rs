@@ -11,7 +11,7 @@ pub(crate) fn root() -> &'static Path {
 
 /// `cargo` with arguments, in the repository's root.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = ttsfleet_e2e::cargo::cargo();
     command.args(arguments).current_dir(root());
     command
 }

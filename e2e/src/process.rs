@@ -30,12 +30,15 @@ impl Recorded {
         Ok(Recorded { pid, started, boot: boot_id() })
     }
 
-    /// Whether it still runs; a zombie does not.
+    /// Whether it still runs; a zombie does not, once its last thread has gone:
+    /// until then its ports are taken.
     pub(crate) fn alive(&self) -> bool {
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)) else { return false };
+        let threads = || std::fs::read_dir(format!("/proc/{}/task", self.pid)).map_or(0, Iterator::count);
         self.boot == boot_id()
-            && parse_stat(&stat)
-                .is_some_and(|(started, state)| started == self.started && !"ZX".contains(state))
+            && parse_stat(&stat).is_some_and(|(started, state)| {
+                started == self.started && (!"ZX".contains(state) || threads() > 1)
+            })
     }
 
     /// Whether it is alive and not stopped by a signal.

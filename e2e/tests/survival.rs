@@ -16,8 +16,9 @@ use ttsfleet_e2e::product::operator_binary;
 use ttsfleet_e2e::progress::Console;
 
 const FLEET: &str = "{apiVersion: ttsfleet.dev/v1alpha1, kind: TtsDeployment, metadata: {name: phoenix, namespace: default}, spec: {}}";
-const CHILDREN: &str =
-    "deployments,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies,replicasets,pods";
+const CHILDREN: &str = "deployments,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies,replicasets,pods,roles,rolebindings";
+/// Two of each kind, for pods and gateway, but four pods, a Role and a RoleBinding.
+const COMPLETE: usize = 20;
 
 /// The operator as a process of this machine, which can be killed as often as
 /// one likes: the kubelet would make it wait longer each time.
@@ -70,13 +71,13 @@ fn an_operator_killed_at_ten_moments_while_it_creates_a_fleet_ends_in_the_same_s
     let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/generated");
     server.kubectl(&["apply", "--server-side", "-f", crds]).unwrap();
     server.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]).unwrap();
-    let two_pods = |children: &BTreeMap<String, Value>| {
-        children.keys().filter(|name| name.starts_with("Pod ")).count() == 2 && children.len() == 9
+    let complete = |children: &BTreeMap<String, Value>| {
+        children.keys().filter(|name| name.starts_with("Pod ")).count() == 4 && children.len() == COMPLETE
     };
 
     let mut operator = Operator::start(&binary, &server);
     server.apply(FLEET).unwrap();
-    eventually("the fleet is complete", Duration::from_secs(30), || two_pods(&children(&server)));
+    eventually("the fleet is complete", Duration::from_secs(30), || complete(&children(&server)));
     let clean = children(&server);
 
     let mut already_there = Vec::new();
@@ -90,7 +91,7 @@ fn an_operator_killed_at_ten_moments_while_it_creates_a_fleet_ends_in_the_same_s
         drop(operator);
         already_there.push(children(&server).len());
         operator = Operator::start(&binary, &server);
-        eventually("the fleet is complete", Duration::from_secs(30), || two_pods(&children(&server)));
+        eventually("the fleet is complete", Duration::from_secs(30), || complete(&children(&server)));
         assert_eq!(children(&server), clean, "round {round}");
     }
     println!("objects there when the operator was killed: {already_there:?}");
@@ -99,7 +100,8 @@ fn an_operator_killed_at_ten_moments_while_it_creates_a_fleet_ends_in_the_same_s
 #[test]
 fn an_api_server_that_restarts_is_survived_without_help() {
     let space = Namespace::fresh("restarted");
-    let spec = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}";
+    let spec = "{replicas: 1, gateway: {replicas: 1, resources: {cpu: 100m}}, \
+                pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}";
     space.fleet("phoenix", spec);
     space.wait_ready("phoenix");
     cluster().restart_api_server().unwrap();

@@ -23,8 +23,9 @@ use ttsfleet_e2e::progress::Console;
 const WORKERS: [u16; 3] = [16, 8, 4];
 const ROUNDS: usize = 3;
 const SECONDS: f64 = 15.0;
-/// Requests a second: more than two cores can do, so that threads compete.
-const RATE: f64 = 12.0;
+/// Requests a second: more than two cores can do, so that threads compete and
+/// some requests are refused.
+const RATE: f64 = 20.0;
 const TEXT: &str =
     "The old bridge was closed because of the heavy rain. Please call me back tomorrow morning.";
 const ADDRESS: &str = "127.0.0.1:18100";

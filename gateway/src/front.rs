@@ -7,11 +7,10 @@ use axum::{
     Extension, Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
-    middleware,
     response::Response,
     routing::{get, post},
 };
-use ttsfleet_serving::{Failure, Observer, Record, answer, read_json_body, track};
+use ttsfleet_serving::{Failure, Observer, Record, answer, read_json_body, speech_port};
 use ttsfleet_wire::{error::ErrorCode, headers, route::OnExhausted};
 
 use crate::{
@@ -31,14 +30,11 @@ const BACKUP: &str = "backup";
 /// The paths of the speech port.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
     let observer: Arc<dyn Observer> = gateway.metrics.clone();
-    Router::new()
+    let paths = Router::new()
         .route("/v1/audio/speech", post(speech))
         .route("/v1/audio/voices", get(voices))
-        .route("/v1/models", get(models))
-        .fallback(not_found)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(observer, track))
-        .with_state(gateway)
+        .route("/v1/models", get(models));
+    speech_port(paths, observer).with_state(gateway)
 }
 
 async fn speech(
@@ -177,14 +173,4 @@ fn traced(record: &Record) -> HeaderMap {
         map.insert(HeaderName::from_static(headers::REQUEST_ID), id);
     }
     map
-}
-
-async fn not_found(Extension(record): Extension<Arc<Record>>) -> Response {
-    let message = "No such path; there are POST /v1/audio/speech, GET /v1/audio/voices and GET /v1/models.";
-    answer(&record, Err(Failure::new(ErrorCode::NotFound, message)))
-}
-
-async fn wrong_method(Extension(record): Extension<Arc<Record>>) -> Response {
-    let message = "This path does not take this method; the `allow` header names those it takes.";
-    answer(&record, Err(Failure::new(ErrorCode::MethodNotAllowed, message)))
 }

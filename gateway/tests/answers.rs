@@ -15,7 +15,10 @@ use axum::body::Bytes;
 use futures::{StreamExt, stream};
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::{Front, audio, client, code_of, error, failing, hanging, pod, speaking, streamed, table};
+use support::{
+    Front, audio, client, code_of, error, failing, hanging, pod, speaking, speaking_in_two_parts, streamed,
+    table,
+};
 use tokio::sync::{Notify, mpsc};
 use ttsfleet_wire::{
     error::ErrorCode,
@@ -30,19 +33,7 @@ fn hello() -> Value {
 async fn audio_is_passed_on_as_it_is_made() {
     let front = Front::start(table()).await;
     let go = Arc::new(Notify::new());
-    let told = Arc::clone(&go);
-    let (address, _) = pod(move |_| {
-        let told = Arc::clone(&told);
-        async move {
-            let rest = stream::once(async move {
-                told.notified().await;
-                Ok(Bytes::from_static(b"end"))
-            });
-            audio(stream::iter([Ok(Bytes::from_static(b"begin"))]).chain(rest))
-        }
-    })
-    .await;
-    front.pods("main", &[address]);
+    front.pods("main", &[speaking_in_two_parts(&go).await]);
     let mut response = front.speak(&hello()).await;
     assert_eq!(response.headers()["x-tts-pool"], "main");
     assert_eq!(response.headers()["x-tts-attempts"], "1");
@@ -298,19 +289,7 @@ async fn a_missing_key_is_refused_as_openai_would() {
 async fn a_new_route_holds_for_new_requests_and_spares_those_under_way() {
     let front = Front::start(table()).await;
     let go = Arc::new(Notify::new());
-    let told = Arc::clone(&go);
-    let (slow, _) = pod(move |_| {
-        let told = Arc::clone(&told);
-        async move {
-            let rest = stream::once(async move {
-                told.notified().await;
-                Ok(Bytes::from_static(b"end"))
-            });
-            audio(stream::iter([Ok(Bytes::from_static(b"begin"))]).chain(rest))
-        }
-    })
-    .await;
-    front.pods("main", &[slow]);
+    front.pods("main", &[speaking_in_two_parts(&go).await]);
     let under_way = front.speak(&hello()).await;
     let mut changed = table();
     changed.tiers[0].pools = vec!["backup".to_owned()];

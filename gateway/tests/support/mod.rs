@@ -18,7 +18,10 @@ use axum::{
     routing::any,
 };
 use futures::{Stream, StreamExt, stream};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
 use ttsfleet_gateway::{endpoint::Endpoint, front, gateway::Gateway, route::Route};
 use ttsfleet_serving::{Connections, Listener, serve};
 use ttsfleet_wire::{
@@ -120,6 +123,22 @@ where
 /// A pod that always speaks these bytes.
 pub(crate) async fn speaking(bytes: &'static [u8]) -> SocketAddr {
     pod(move |_| async move { audio(stream::iter([Ok(Bytes::from_static(bytes))])) }).await.0
+}
+
+/// A pod that says "begin" at once, and "end" when told.
+pub(crate) async fn speaking_in_two_parts(go: &Arc<Notify>) -> SocketAddr {
+    let go = Arc::clone(go);
+    let respond = move |_| {
+        let told = Arc::clone(&go);
+        async move {
+            let rest = stream::once(async move {
+                told.notified().await;
+                Ok(Bytes::from_static(b"end"))
+            });
+            audio(stream::iter([Ok(Bytes::from_static(b"begin"))]).chain(rest))
+        }
+    };
+    pod(respond).await.0
 }
 
 /// A pod that always fails in this way.

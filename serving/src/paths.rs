@@ -1,0 +1,30 @@
+//! What the speech port does around its paths, whichever server it is of.
+
+use std::sync::Arc;
+
+use axum::{Extension, Router, middleware, response::Response};
+use ttsfleet_wire::error::ErrorCode;
+
+use crate::{Failure, Observer, Record, answer, track};
+
+/// The paths of a speech port, every request tracked, those to other paths and
+/// with other methods refused in words.
+pub fn speech_port<S: Clone + Send + Sync + 'static>(
+    paths: Router<S>,
+    observer: Arc<dyn Observer>,
+) -> Router<S> {
+    paths
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(observer, track))
+}
+
+async fn not_found(Extension(record): Extension<Arc<Record>>) -> Response {
+    let message = "No such path; there are POST /v1/audio/speech, GET /v1/audio/voices and GET /v1/models.";
+    answer(&record, Err(Failure::new(ErrorCode::NotFound, message)))
+}
+
+async fn wrong_method(Extension(record): Extension<Arc<Record>>) -> Response {
+    let message = "This path does not take this method; the `allow` header names those it takes.";
+    answer(&record, Err(Failure::new(ErrorCode::MethodNotAllowed, message)))
+}

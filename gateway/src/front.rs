@@ -57,7 +57,12 @@ async fn speak(gateway: &Gateway, record: &Arc<Record>, request: Request) -> Res
     record.set_input_chars(limited.input_chars);
     let forward = forward_speech(&limited, record);
     let mut response = match attempt(gateway, &route, &tier, &forward).await {
-        Ok(answered) => deliver(answered, &tier, record, &route),
+        Ok(answered) => {
+            if answered.answer.head.status.is_success() {
+                record.first_audio();
+            }
+            deliver(answered, &tier, record, &route)
+        }
         Err(exhausted) => resolve(exhausted, &route, &limited, record)?,
     };
     if limited.is_truncated() {
@@ -124,8 +129,6 @@ fn deliver(answered: Answered<Answer>, tier: &Tier, record: &Arc<Record>, route:
         // The pod's own words are in the answer; here the code is what counts.
         let code = answered.answer.code.unwrap_or(ErrorCode::UpstreamFailed);
         record.fail(&Failure::new(code, "declined by a pod"));
-    } else {
-        record.first_audio();
     }
     let mut response = respond(answered, record, route.idle);
     if !declined && tier.pools.first() != Some(&pool) {

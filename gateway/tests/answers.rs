@@ -286,6 +286,23 @@ async fn a_missing_key_is_refused_as_openai_would() {
 }
 
 #[tokio::test]
+async fn a_list_of_models_counts_as_a_request_and_not_as_audio() {
+    let front = Front::start(table()).await;
+    front.pods("main", &[speaking(b"{}").await]);
+    let counts = |metric: &str| front.gateway.metrics.encode().unwrap().contains(metric);
+    let (audio, requests) = ("first_audio_seconds_count", "gateway_requests_total{");
+    client().get(format!("{}/v1/models", front.url)).send().await.unwrap().bytes().await.unwrap();
+    while !counts(requests) {
+        tokio::task::yield_now().await;
+    }
+    assert!(!counts(audio));
+    front.speak(&hello()).await.bytes().await.unwrap();
+    while !counts(audio) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_new_route_holds_for_new_requests_and_spares_those_under_way() {
     let front = Front::start(table()).await;
     let go = Arc::new(Notify::new());

@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 mod backend;
+#[path = "../../bench_options.rs"]
+mod bench_options;
 mod closed;
 #[path = "../../load.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -15,10 +17,10 @@ mod load;
 mod proxies;
 mod report;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use bench_options::BenchOptions;
 use clap::Parser;
 use load::{Sample, steady};
 use proxies::Proxy;
@@ -33,12 +35,8 @@ const TEXT: &str = "Please call me back tomorrow morning before nine.";
 
 #[derive(Parser)]
 struct Options {
-    /// Also write the figures to this file.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// What `cargo bench` adds by itself.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    common: BenchOptions,
 }
 
 fn main() -> Result<()> {
@@ -75,12 +73,7 @@ fn main() -> Result<()> {
     }
     let figures: Vec<Figures> = started.into_iter().map(|(_, figures)| figures).collect();
     println!("\n{}", report::table(&direct, &figures));
-    if let Some(file) = options.json {
-        let json = report::json(&direct, &figures);
-        std::fs::write(&file, serde_json::to_vec_pretty(&json)?)
-            .with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    Ok(())
+    options.common.write(&report::json(&direct, &figures))
 }
 
 async fn measure(proxy: &Proxy, rate: f64) -> Run {

@@ -7,6 +7,8 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+#[path = "../../bench_options.rs"]
+mod bench_options;
 #[path = "../../load.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod load;
@@ -14,10 +16,10 @@ mod report;
 mod sides;
 mod texts;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use bench_options::BenchOptions;
 use clap::Parser;
 use load::{Sample, Shot, steady};
 use report::Figures;
@@ -46,12 +48,8 @@ const UNLOADED: usize = 60;
 
 #[derive(Parser)]
 struct Options {
-    /// Also write the figures to this file.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// What `cargo bench` adds by itself.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    common: BenchOptions,
 }
 
 fn main() -> Result<()> {
@@ -64,12 +62,7 @@ fn main() -> Result<()> {
     Cluster::down(CLUSTER, &Console::default())?;
     let (rate, figures) = measured?;
     println!("\n{}", report::table(rate, &figures));
-    if let Some(file) = options.json {
-        let figures = json!({"requestsPerSecond": rate, "sides": figures});
-        std::fs::write(&file, serde_json::to_vec_pretty(&figures)?)
-            .with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    Ok(())
+    options.common.write(&json!({"requestsPerSecond": rate, "sides": figures}))
 }
 
 /// What the pods can do, in requests a second, and what became of each side.

@@ -5,15 +5,18 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+#[path = "../../bench_options.rs"]
+mod bench_options;
 #[path = "../../load.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod load;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use bench_options::BenchOptions;
 use clap::Parser;
 use load::{Outcome, Sample, percentile, steady};
 use serde::Serialize;
@@ -33,12 +36,8 @@ const HEALTH: &str = "127.0.0.1:18101";
 
 #[derive(Parser)]
 struct Options {
-    /// Also write the figures to this file.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// What `cargo bench` adds by itself.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    common: BenchOptions,
 }
 
 /// What one number of threads came to. Times are in milliseconds.
@@ -80,11 +79,7 @@ fn main() -> Result<()> {
             "{workers:>8}{spoken:>9}{refused:>9}{failed:>9}{mean:>10.0}{p99:>10.0}{peak_memory_mib:>12.0}"
         );
     }
-    if let Some(file) = options.json {
-        std::fs::write(&file, serde_json::to_vec_pretty(&figures)?)
-            .with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    Ok(())
+    options.common.write(&figures)
 }
 
 fn figures(workers: u16, samples: &[Sample], peak_memory_mib: f64) -> Figures {

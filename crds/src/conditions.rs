@@ -13,11 +13,14 @@ pub enum ConditionType {
     Progressing,
     /// Something is wrong that does not go away by waiting.
     Degraded,
+    /// What was found of the newest model: true once it was let through.
+    QualityGate,
 }
 
 impl ConditionType {
     /// All types, in the order they are reported.
-    pub const ALL: [Self; 4] = [Self::Ready, Self::Available, Self::Progressing, Self::Degraded];
+    pub const ALL: [Self; 5] =
+        [Self::Ready, Self::Available, Self::Progressing, Self::Degraded, Self::QualityGate];
 }
 
 /// The reason of a condition.
@@ -69,6 +72,30 @@ pub enum Reason {
     Evicted,
     /// The rollout has made no headway for its deadline.
     RolloutStalled,
+    /// The pods serve what the spec says.
+    NothingToJudge,
+    /// A new model is being fetched and loaded in the shadow.
+    Staging,
+    /// It is being compared.
+    Judging,
+    /// It has passed every gate.
+    Passed,
+    /// It was swapped in untested, as the spec says.
+    Untested,
+    /// It has failed a gate, or could not be loaded.
+    Rejected,
+    /// Somebody has called it off.
+    Aborted,
+    /// It did worse than the old one after the swap, and was taken back.
+    Reverted,
+    /// The comparison gave no clear answer in its time.
+    Inconclusive,
+    /// It has passed and waits to be promoted by hand.
+    AwaitingPromotion,
+    /// The rollout is held by spec.rollout.paused.
+    Paused,
+    /// The candidate's pods find no place to run.
+    ShadowUnschedulable,
 }
 
 impl fmt::Display for ConditionType {

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Expose, Gateway, Limits, Model, Observability, Resilience, Resources, Routing, Scheduling,
+    Expose, Gateway, Limits, Model, Observability, Resilience, Resources, Rollout, Routing, Scheduling,
     TtsDeploymentStatus, rules,
 };
 
@@ -28,6 +28,8 @@ use crate::{
     ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Model", type_ = "string", json_path = ".status.model"),
+    printcolumn(name = "Candidate", type_ = "string", json_path = ".status.candidate"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Replicas", type_ = "integer", json_path = ".spec.replicas"),
     printcolumn(name = "Serving", type_ = "integer", json_path = ".status.readyReplicas"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
@@ -43,6 +45,13 @@ use crate::{
      self.pools.exists(pool, pool.name == name)))"
 ).message(
     "routing.tiers[].pools must name pools of spec.pools; add the pool there, or remove its name from the tier"
+))]
+#[x_kube(validation = Rule::new(
+    "self.rollout.swap.headroom != 'DrainFirst' || self.rollout.swap.allowDowntime || self.pools.all(pool, \
+     (has(pool.replicas) ? pool.replicas : self.replicas) != 1)"
+).message(
+    "rollout.swap.headroom: DrainFirst takes a pod out of service while it changes its model, and a pool of one pod \
+     has no other: raise its replicas to 2, take headroom: Overlap, or write rollout.swap.allowDowntime: true"
 ))]
 pub struct TtsDeploymentSpec {
     /// Pods in each pool that does not say otherwise. This is the number that
@@ -78,6 +87,10 @@ pub struct TtsDeploymentSpec {
     /// How the fleet copes with pods that are slow, busy or gone.
     #[serde(default)]
     pub resilience: Resilience,
+
+    /// How a changed model reaches the pods.
+    #[serde(default)]
+    pub rollout: Rollout,
 
     /// What the fleet tells about its work.
     #[serde(default)]
@@ -199,6 +212,7 @@ impl Default for TtsDeploymentSpec {
             routing: Routing::default(),
             limits: Limits::default(),
             resilience: Resilience::default(),
+            rollout: Rollout::default(),
             observability: Observability::default(),
             expose: Expose::default(),
             drain_timeout: default_drain_timeout(),

@@ -11,6 +11,7 @@ mod generate;
 mod model;
 mod resilience;
 mod resources;
+mod rollout;
 mod routing;
 mod rules;
 mod scheduling;
@@ -23,8 +24,15 @@ pub use generate::{GeneratedFile, generate};
 pub use model::{Model, Source};
 pub use resilience::{Breaker, OnExhausted, QueueBreaker, Resilience, Retries, SlowCallBreaker, Timeouts};
 pub use resources::{Gpu, GpuMode, Resources};
+pub use rollout::{
+    CerGate, ConfigMapRef, ErrorGate, Gates, Headroom, Judge, JudgeResources, LatencyGate, MosGate,
+    Promotion, PromptsFrom, ProsodyGate, Recogniser, RecogniserKind, Rollout, Shadow, Strategy, Swap,
+};
 pub use routing::{
     Limits, LogFormat, Observability, OnOverflow, Routing, STANDARD_TIER, SecretRef, Tier, TierFrom,
 };
 pub use scheduling::Scheduling;
-pub use status::{GatewayStatus, PoolModel, PoolStatus, TtsDeploymentStatus};
+pub use status::{
+    GateStatus, GatewayStatus, PoolModel, PoolStatus, RolloutEntry, RolloutPhase, RolloutStatus, ServedModel,
+    TtsDeploymentStatus, Verdict,
+};

@@ -3,6 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::SecretRef;
+
 /// A model folder by name and version.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,28 +25,38 @@ pub struct Model {
     ))]
     pub version: String,
 
-    /// Where the pods fetch the model from when they start.
+    /// Where the pods fetch the model from.
     pub source: Source,
 }
 
 /// Where a model folder is fetched from.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.uri.startsWith('file://') || has(self.digest)").message(
-    "source.digest is required for http:// and https:// sources, because what is served there can change; write \
-     digest: sha256:<the 64 hex digits that `sha256sum model.json` prints>"
+#[x_kube(validation = Rule::new(
+    "self.uri.startsWith('file://') || self.uri.matches('^oci://.*@sha256:[0-9a-f]{64}$') || has(self.digest)"
+).message(
+    "source.digest is required unless source.uri is file:// or names an oci:// artifact by its digest, because what \
+     is there can change; write digest: sha256:<the 64 hex digits that `sha256sum model.json` prints>"
 ))]
 pub struct Source {
     /// Address of the model folder: file:///path (inside the pod),
-    /// http://host/path or https://host/path.
+    /// pvc://claim/path, http(s)://host/path, s3://bucket/path, gs://bucket/path,
+    /// az://container/path, hf://owner/repository@revision/path or
+    /// oci://registry/repository@sha256:…
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = Rule::new(
-        "self.matches('^file:///[^?#[:space:]]+$') || self.matches('^https?://[^/?#[:space:]]+(/[^?#[:space:]]*)?$')"
+        "self.matches('^file:///[^?#[:space:]]+$') || \
+         self.matches('^(https?|s3|gs|az|pvc|hf|oci)://[^/?#[:space:]]+(/[^?#[:space:]]*)?$')"
     ).message(
-        "source.uri must be file:///path, http://host/path or https://host/path, without a query or blanks"
+        "source.uri must be file:///path, or begin with pvc://, http://, https://, s3://, gs://, az://, hf:// or \
+         oci://, without a query or blanks"
     ))]
     #[x_kube(validation = Rule::new("!self.matches('^https?://[^/]*@')").message(
-        "source.uri must not hold a user name or password: everyone who may read the TtsDeployment would read them"
+        "source.uri must not hold a user name or password: everyone who may read the TtsDeployment would read them; \
+         put them into a Secret and name it in source.secretRef"
+    ))]
+    #[x_kube(validation = Rule::new("!self.matches('/[.][.]?(/|$)')").message(
+        "source.uri must not have . or .. in its path; write the path in full"
     ))]
     pub uri: String,
 
@@ -57,4 +69,9 @@ pub struct Source {
         "source.digest must be sha256: and 64 lower-case hex digits, as `sha256sum model.json` prints them"
     ))]
     pub digest: Option<String>,
+
+    /// Secret of the fleet's namespace with what the source asks for:
+    /// docs/MODELS.md lists the keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
 }

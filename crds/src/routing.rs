@@ -88,7 +88,7 @@ pub struct TierFrom {
 pub struct SecretRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = rules::object_name("apiKeySecretRef.name"))]
+    #[x_kube(validation = rules::object_name("the Secret's name"))]
     pub name: String,
 }
 

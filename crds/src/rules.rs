@@ -48,6 +48,17 @@ pub(crate) fn cpu(field: &str, least: &str, most: &str) -> Rule {
     )
 }
 
+/// A decimal number in a string, from `least` to `most`.
+pub(crate) fn decimal(field: &str, least: &str, most: &str, example: &str) -> Rule {
+    rule(
+        format!(
+            "self.matches('^[0-9]{{1,4}}([.][0-9]{{1,3}})?$') && double(self) >= double('{least}') && \
+             double(self) <= double('{most}')"
+        ),
+        &format!("{field} must be a number from {least} to {most}, written like {example}"),
+    )
+}
+
 /// The name of a Kubernetes object.
 pub(crate) fn object_name(field: &str) -> Rule {
     rule(

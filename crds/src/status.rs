@@ -1,7 +1,8 @@
 //! What the operator reports about a fleet.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the operator last saw of the fleet.
@@ -28,6 +29,15 @@ pub struct TtsDeploymentStatus {
     #[serde(default)]
     pub model: String,
 
+    /// The model on its way into the first pool that has one, as
+    /// `name@version`; empty if there is none.
+    #[serde(default)]
+    pub candidate: String,
+
+    /// How far it is; Stable if there is none.
+    #[serde(default)]
+    pub phase: String,
+
     /// The gateway's pods.
     #[serde(default)]
     pub gateway: GatewayStatus,
@@ -37,7 +47,7 @@ pub struct TtsDeploymentStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub pools: Vec<PoolStatus>,
 
-    /// Ready, Available, Progressing and Degraded, each with a reason and a
+    /// Ready, Available, Progressing, Degraded and QualityGate, each with a reason and a
     /// message that says what to do.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -69,6 +79,16 @@ pub struct PoolStatus {
     /// The model they are told to serve; none for the built-in voice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<PoolModel>,
+    /// What the pods say that they serve, most pods first; empty where nothing
+    /// had to be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serving: Vec<ServedModel>,
+    /// The rollout under way, or the last one as long as it is worth showing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
+    /// How the last rollouts ended, the newest first; ten at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<RolloutEntry>,
 }
 
 /// The model that a pool is told to serve.
@@ -82,4 +102,114 @@ pub struct PoolModel {
     /// Digest of its manifest, where one is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+}
+
+/// A model as pods report it.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServedModel {
+    /// `name@version`.
+    pub model: String,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// Pods that serve it.
+    pub pods: i32,
+}
+
+/// How far a rollout is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum RolloutPhase {
+    /// No rollout: the pods serve what the spec says, or what was there before
+    /// a model was refused.
+    #[default]
+    Stable,
+    /// The candidate is fetched and loaded in shadow pods.
+    Staging,
+    /// It is compared with the stable model.
+    Shadowing,
+    /// It waits: for a promotion by hand, or because the comparison gave no
+    /// clear answer, or because it was told to.
+    Paused,
+    /// The pods swap to it, some at a time.
+    Promoting,
+    /// All pods serve it, and the old one is kept to go back to.
+    Soaking,
+    /// The pods go back.
+    Reverting,
+}
+
+/// A rollout.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// How far it is.
+    pub phase: RolloutPhase,
+    /// Since when.
+    pub since: Time,
+    /// The model on its way.
+    pub candidate: PoolModel,
+    /// Why it is where it is, and what to do if it needs somebody.
+    pub message: String,
+    /// Pairs of audio compared.
+    pub samples: i64,
+    /// Pairs aimed at.
+    pub min_samples: i64,
+    /// What each gate says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub gates: Vec<GateStatus>,
+}
+
+/// What a gate says.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateStatus {
+    /// cer, mos, prosody, errors or latency.
+    pub name: String,
+    /// Whether it lets the candidate pass.
+    pub verdict: Verdict,
+    /// The stable model's value, with its unit.
+    pub baseline: String,
+    /// The candidate's.
+    pub candidate: String,
+    /// The difference, or ratio, with its interval.
+    pub interval: String,
+    /// The bound that it is held against.
+    pub bound: String,
+}
+
+/// What a comparison says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Verdict {
+    /// The whole interval is within the bound.
+    Pass,
+    /// The whole interval is beyond the bound.
+    Fail,
+    /// The bound lies in the interval: more pairs are needed.
+    Inconclusive,
+}
+
+/// How a rollout ended.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutEntry {
+    /// The model, `name@version`.
+    pub model: String,
+    /// Digest of its manifest, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Promoted, Rejected, Reverted, Aborted or Superseded.
+    pub outcome: String,
+    /// Why.
+    pub message: String,
+    /// When.
+    pub at: Time,
+}
+
+impl std::fmt::Display for RolloutPhase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
 }

@@ -121,6 +121,7 @@ impl Route {
             retries,
             breaker,
             on_exhausted,
+            mirrors: _,
         } = table;
         let pools: Vec<_> = pools.into_iter().map(|pool| (pool.name, pool.service)).collect();
         let tiers: Vec<_> =
@@ -208,6 +209,7 @@ pub(crate) fn sample() -> RouteTable {
         retries: Retries { attempts: 3, initial_backoff_ms: 500, max_backoff_ms: 2000, budget_percent: 20 },
         breaker: SlowCallBreaker { threshold_ms: 1500, ratio_percent: 50, recovery_ms: 5000 },
         on_exhausted: OnExhausted::EmptyAudio,
+        mirrors: vec![],
     }
 }
 

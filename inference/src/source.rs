@@ -99,7 +99,7 @@ pub fn read_record(path: &Path) -> Result<ModelRecord, LoadError> {
 /// The record of a folder on this machine.
 pub fn record_of_folder(folder: &Path) -> ModelRecord {
     let uri = format!("file://{}", folder.display());
-    let source = Some(ModelSource { uri, digest: None });
+    let source = Some(ModelSource { uri, digest: None, secret: None });
     ModelRecord { name: String::new(), version: String::new(), source }
 }
 
@@ -122,7 +122,7 @@ pub async fn load(source: Source) -> Result<Served, LoadError> {
 /// # Errors
 /// [`LoadError`].
 pub async fn open(source: &Source) -> Result<ModelFolder, LoadError> {
-    let Some(ModelSource { uri, digest }) = source.record.source.clone() else {
+    let Some(ModelSource { uri, digest, secret: _ }) = source.record.source.clone() else {
         return blocking(|| Ok(ModelFolder::embedded(ttsfleet_voice::FILES)?)).await;
     };
     if let Some(path) = uri.strip_prefix("file://") {

@@ -78,7 +78,7 @@ impl Host {
             record: ModelRecord {
                 name: String::new(),
                 version: String::new(),
-                source: Some(ModelSource { uri, digest }),
+                source: Some(ModelSource { uri, digest, secret: None }),
             },
             store: Some(self.store.path().to_owned()),
             patience: Patience {
@@ -311,7 +311,11 @@ async fn a_store_that_cannot_be_written_is_named() {
         record: ModelRecord {
             name: String::new(),
             version: String::new(),
-            source: Some(ModelSource { uri: format!("http://{}/m", host.address), digest: None }),
+            source: Some(ModelSource {
+                uri: format!("http://{}/m", host.address),
+                digest: None,
+                secret: None,
+            }),
         },
         store: Some(file.clone()),
         patience: Patience::default(),

@@ -15,6 +15,10 @@ pub const SPOKEN_CHARS: &str = "x-tts-spoken-chars";
 pub const DEGRADED: &str = "x-tts-degraded";
 /// `name@version` of the model that spoke.
 pub const MODEL: &str = "x-tts-model";
+/// `sha256:…` of the manifest of the model that spoke.
+pub const DIGEST: &str = "x-tts-digest";
+/// Samples per second of the audio, which bare samples do not say.
+pub const SAMPLE_RATE: &str = "x-tts-sample-rate";
 /// The pool that answered.
 pub const POOL: &str = "x-tts-pool";
 /// Milliseconds that the request waited for a synthesis thread.

@@ -4,6 +4,8 @@
 pub const SPEECH_PORT: u16 = 8080;
 /// Port of `/healthz`, `/readyz` and `/metrics`.
 pub const HEALTH_PORT: u16 = 8081;
+/// Port of the admin API ([`crate::admin`]).
+pub const ADMIN_PORT: u16 = 8082;
 
 /// Path of the file with the pool's [`crate::model::ModelRecord`].
 pub const ENV_MODEL_FILE: &str = "TTSFLEET_MODEL_FILE";
@@ -24,6 +26,15 @@ pub const ENV_DRAIN_SECONDS: &str = "TTSFLEET_DRAIN_SECONDS";
 pub const ENV_LISTEN: &str = "TTSFLEET_LISTEN";
 /// Address of health and metrics, instead of all addresses at [`HEALTH_PORT`].
 pub const ENV_HEALTH_LISTEN: &str = "TTSFLEET_HEALTH_LISTEN";
+/// Address of the admin API, instead of all addresses at [`ADMIN_PORT`].
+pub const ENV_ADMIN_LISTEN: &str = "TTSFLEET_ADMIN_LISTEN";
+/// Hexadecimal sha256 of the admin API's bearer token; without one there is no
+/// admin API. The token itself stays with the operator.
+pub const ENV_ADMIN_TOKEN_SHA256: &str = "TTSFLEET_ADMIN_TOKEN_SHA256";
+/// Folder with a folder for each Secret that models are fetched with.
+pub const ENV_SECRETS: &str = "TTSFLEET_SECRETS";
+/// Folder with a folder for each PersistentVolumeClaim that models come from.
+pub const ENV_CLAIMS: &str = "TTSFLEET_CLAIMS";
 /// Form of the log lines: `template` or `json`.
 pub const ENV_LOG_FORMAT: &str = "TTSFLEET_LOG_FORMAT";
 

@@ -31,6 +31,31 @@ pub struct RouteTable {
     pub breaker: SlowCallBreaker,
     /// What a caller gets when every attempt has failed.
     pub on_exhausted: OnExhausted,
+    /// Pools whose requests are also put to a candidate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<MirrorRoute>,
+}
+
+/// A sampled copy of a pool's requests, put to the pods of a candidate; both
+/// audios go to the judge. Nothing of it reaches a caller or a figure about
+/// callers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MirrorRoute {
+    /// The pool whose answers are compared.
+    pub pool: String,
+    /// The Service whose EndpointSlices list the candidate's pods.
+    pub service: String,
+    /// The Service whose EndpointSlices list the judge.
+    pub judge: String,
+    /// Share of the pool's requests, in percent, 1 to 100.
+    pub percent: u32,
+    /// Longest wait for the candidate's last audio, in milliseconds.
+    pub timeout_ms: u32,
+    /// Longest audio of either side, in bytes.
+    pub max_bytes: u32,
+    /// Copies under way at once in one gateway; more are not made.
+    pub concurrency: u32,
 }
 
 /// A pool and where its pods are found.

@@ -7,7 +7,9 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use ttsfleet_crds::conditions::{ConditionType, Reason};
-use ttsfleet_crds::{GatewayStatus, Pool, PoolModel, PoolStatus, TtsDeployment, TtsDeploymentStatus};
+use ttsfleet_crds::{
+    GatewayStatus, Pool, PoolModel, PoolStatus, RolloutPhase, TtsDeployment, TtsDeploymentStatus,
+};
 
 use super::build::labels;
 
@@ -79,6 +81,8 @@ pub fn derive(view: &View<'_>) -> TtsDeploymentStatus {
         replicas: counts.pools.iter().map(|count| count.there).sum(),
         ready_replicas: counts.speaking(),
         selector: labels::selector_text(&labels::pods_selector(&object.name_any())),
+        candidate: String::new(),
+        phase: RolloutPhase::Stable.to_string(),
         model: object.spec.pools.first().map_or_else(String::new, model_text),
         gateway: GatewayStatus { replicas: counts.gateway.there, ready: counts.gateway.ready },
         pools: pools.map(|(pool, count)| pool_status(pool, count)).collect(),
@@ -274,6 +278,9 @@ fn pool_status(pool: &Pool, count: &Count) -> PoolStatus {
             version: model.version.clone(),
             digest: model.source.digest.clone(),
         }),
+        serving: vec![],
+        rollout: None,
+        history: vec![],
     }
 }
 

@@ -267,7 +267,11 @@ fn model_record(pool: &Pool) -> ModelRecord {
         Some(model) => ModelRecord {
             name: model.name.clone(),
             version: model.version.clone(),
-            source: Some(ModelSource { uri: model.source.uri.clone(), digest: model.source.digest.clone() }),
+            source: Some(ModelSource {
+                uri: model.source.uri.clone(),
+                digest: model.source.digest.clone(),
+                secret: model.source.secret_ref.as_ref().map(|secret| secret.name.clone()),
+            }),
         },
     }
 }

@@ -56,6 +56,7 @@ pub(super) fn table(
             OnExhausted::EmptyAudio => route::OnExhausted::EmptyAudio,
             OnExhausted::Error => route::OnExhausted::Error,
         },
+        mirrors: vec![],
     })
 }
 

@@ -64,7 +64,8 @@ fn with_gpu(gpu: Gpu) -> impl FnOnce(&mut TtsDeploymentSpec) {
 }
 
 fn model(uri: &str) -> Option<Model> {
-    let source = Source { uri: uri.to_owned(), digest: Some(format!("sha256:{}", "0".repeat(64))) };
+    let source =
+        Source { uri: uri.to_owned(), digest: Some(format!("sha256:{}", "0".repeat(64))), secret_ref: None };
     Some(Model { name: "hibari".to_owned(), version: "1".to_owned(), source })
 }
 

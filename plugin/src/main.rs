@@ -1,0 +1,3 @@
+//! `kubectl ttsfleet`.
+
+fn main() {}

@@ -1,0 +1,155 @@
+//! What the judge is told, what it is sent, and what it reports.
+
+use serde::{Deserialize, Serialize};
+
+/// Port of pairs and the report.
+pub const PORT: u16 = 8080;
+/// Port of `/healthz`, `/readyz` and `/metrics`.
+pub const HEALTH_PORT: u16 = 8081;
+/// Path of `POST` [`Pair`]: 202 if taken, 429 if there is no room, 409 if it is
+/// not of the models under test.
+pub const PAIRS_PATH: &str = "/v1/pairs";
+/// Path of `GET` [`Report`].
+pub const REPORT_PATH: &str = "/v1/report";
+/// Longest pair taken, in bytes of its JSON.
+pub const MOST_PAIR_BYTES: usize = 12 << 20;
+
+/// Path of the file with the [`Session`].
+pub const ENV_SESSION: &str = "TTSFLEET_SESSION";
+/// Key of the ConfigMap that holds the [`Session`] as JSON.
+pub const SESSION_KEY: &str = "session.json";
+/// Key of the ConfigMap that a fleet names in `shadow.promptsFrom`: one text a line.
+pub const PROMPTS_KEY: &str = "prompts.txt";
+
+/// What is compared with what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Session {
+    /// Tells one comparison from the next; the report repeats it.
+    pub id: String,
+    /// Address of the pods that serve the stable model, as in `http://narrator-main:8080`.
+    pub baseline_url: String,
+    /// Address of the pods that serve the candidate.
+    pub candidate_url: String,
+    /// Digest of the stable model; pairs spoken by another are refused. None: any.
+    pub baseline_digest: Option<String>,
+    /// Digest of the candidate; likewise.
+    pub candidate_digest: Option<String>,
+    /// Pairs aimed at: the intervals are tightest there.
+    pub min_samples: u32,
+    /// Confidence of the intervals, in percent, 50 to 99.
+    pub confidence_percent: u32,
+    /// Texts spoken to both where callers send too few; none: the built-in ones.
+    pub prompts: Option<Vec<String>>,
+    /// Seconds without a pair from callers after which prompts fill up.
+    pub prompt_after_seconds: u32,
+    /// What listens.
+    pub recogniser: Recogniser,
+}
+
+/// What listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
+pub enum Recogniser {
+    /// The one in the image: pocketsphinx, English.
+    Embedded,
+    /// Whisper from a model folder.
+    Whisper {
+        /// The folder.
+        record: crate::model::ModelRecord,
+    },
+}
+
+/// One text spoken by both.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pair {
+    /// The text.
+    pub text: String,
+    /// What the stable model made of it.
+    pub baseline: Side,
+    /// What the candidate made of it.
+    pub candidate: Side,
+}
+
+/// What one of the two made of a text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
+pub enum Side {
+    /// It spoke.
+    Audio {
+        /// Digest of the model that spoke, as its answer says.
+        digest: String,
+        /// Media type of the audio: wav, pcm, flac or mp3.
+        content_type: String,
+        /// Samples per second where the audio itself does not say.
+        sample_rate: u32,
+        /// The audio in base64.
+        audio: String,
+        /// From the request to the first audio, in milliseconds.
+        first_audio_ms: f64,
+        /// From the request to the last, in milliseconds.
+        total_ms: f64,
+    },
+    /// It failed.
+    Failed {
+        /// Code of the error catalogue, or what happened, in a word.
+        code: String,
+    },
+}
+
+/// What has been measured so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// [`Session::id`].
+    pub session: String,
+    /// Pairs judged.
+    pub samples: u64,
+    /// Of these, from prompts.
+    pub from_prompts: u64,
+    /// Pairs that wait.
+    pub waiting: u64,
+    /// Pairs refused for want of room.
+    pub dropped: u64,
+    /// What keeps it from judging, if anything does.
+    pub trouble: Option<String>,
+    /// One measure for each gate that has a sample.
+    pub measures: Vec<Measure>,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Quantity {
+    /// Character error rate, 0 to 1 and beyond; difference candidate − baseline.
+    Cer,
+    /// Estimated mean opinion score, 1 to 5; difference candidate − baseline.
+    Mos,
+    /// Distance of the candidate's prosody from the baseline's; the baseline is 0.
+    Prosody,
+    /// Share of failed requests, 0 to 1; difference candidate − baseline.
+    Errors,
+    /// Time to the last audio, in milliseconds, 95th percentile; `difference`
+    /// and its interval hold the ratio candidate ÷ baseline.
+    Latency,
+}
+
+/// One quantity, measured in pairs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measure {
+    /// What is measured.
+    pub quantity: Quantity,
+    /// Pairs it was measured in.
+    pub samples: u64,
+    /// Of the stable model.
+    pub baseline: f64,
+    /// Of the candidate.
+    pub candidate: f64,
+    /// Mean paired difference, or a ratio; see [`Quantity`].
+    pub difference: f64,
+    /// Lower end of its confidence sequence, valid at every look.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}

@@ -132,6 +132,37 @@ fn a_gateway_stopped_under_load_fails_no_request_and_one_killed_only_what_it_hel
 }
 
 #[test]
+fn a_pod_killed_in_the_middle_of_a_stream_ends_it_as_broken_and_never_as_complete() {
+    let _alone = alone();
+    let space = Namespace::fresh("midstream");
+    let one = "{replicas: 1, limits: {maxInputChars: 4096}, gateway: {replicas: 1}, \
+               pools: [{name: main, resources: {memory: 512Mi, cpu: 400m}}]}";
+    space.fleet("broken", one);
+    let text = "The river runs past the old mill and under the stone bridge. ".repeat(60);
+    for format in ["audio", "sse"] {
+        space.wait_ready("broken");
+        let host = url(&space, "broken").strip_prefix("http://").unwrap().to_owned();
+        let pod = pod_of(&space, "inference");
+        let body = json!({"input": text, "response_format": "pcm", "stream_format": format}).to_string();
+        let mut socket = TcpStream::connect((host.as_str(), 80)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.write_all(request_head(body.len()).as_bytes()).unwrap();
+        socket.write_all(body.as_bytes()).unwrap();
+        let mut answer = vec![0; 16 << 10];
+        socket.read_exact(&mut answer).unwrap();
+        cluster().signal_pod(&space.name, &pod, PodSignal::Kill).unwrap();
+        _ = socket.read_to_end(&mut answer);
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..200]));
+        let tail = String::from_utf8_lossy(&answer[answer.len() - 600..]).into_owned();
+        match format {
+            // A complete chunked answer ends with an empty chunk.
+            "audio" => assert!(!tail.ends_with("0\r\n\r\n"), "it looks complete"),
+            _ => assert!(tail.contains("\"type\":\"error\"") && tail.contains("Upstream"), "{tail}"),
+        }
+    }
+}
+
+#[test]
 fn limits_change_without_a_restart_and_long_texts_are_cut() {
     let _alone = alone();
     let space = Namespace::fresh("limits");
@@ -237,12 +268,7 @@ async fn speak(url: &str, body: &Value, key: Option<&str>) -> (u16, Value, Value
 fn post_raw(host: &str, body: &[u8]) -> (u16, String) {
     let mut socket = TcpStream::connect((host, 80)).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let length = body.len();
-    let head = format!(
-        "POST /v1/audio/speech HTTP/1.1\r\nhost: door\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-    );
-    socket.write_all(head.as_bytes()).unwrap();
+    socket.write_all(request_head(body.len()).as_bytes()).unwrap();
     _ = socket.write_all(body);
     let mut answer = Vec::new();
     _ = socket.read_to_end(&mut answer);
@@ -253,4 +279,11 @@ fn post_raw(host: &str, body: &[u8]) -> (u16, String) {
         .and_then(|(_, body)| serde_json::from_str(body).ok())
         .unwrap_or_default();
     (status, body["error"]["error_code"].as_str().unwrap_or_default().to_owned())
+}
+
+fn request_head(length: usize) -> String {
+    format!(
+        "POST /v1/audio/speech HTTP/1.1\r\nhost: door\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    )
 }

@@ -5,7 +5,7 @@ mod store;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
 
 use reqwest::Url;
@@ -70,8 +70,92 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    fn is_transient(&self) -> bool {
+    /// Whether the same thing may succeed later without anybody mending it.
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::Fetch { transient: true, .. })
+    }
+}
+
+/// What models are fetched with.
+#[derive(Debug, Clone, Default)]
+pub struct SourcesConfig {
+    /// Folder for fetched models.
+    pub store: Option<PathBuf>,
+    /// Folder with a folder for each Secret.
+    pub secrets: Option<PathBuf>,
+    /// Folder with a folder for each PersistentVolumeClaim.
+    pub claims: Option<PathBuf>,
+    /// How often and how long to try.
+    pub patience: Patience,
+}
+
+/// Brings model folders here, verified.
+pub struct Sources {
+    config: SourcesConfig,
+    staged: Mutex<Vec<(String, ModelRecord)>>,
+}
+
+/// How far the staging of a model is.
+#[derive(Debug, Default)]
+pub struct StageProgress {
+    /// Bytes in the store so far.
+    pub done: AtomicU64,
+    /// Bytes of the whole folder; 0 until known.
+    pub total: AtomicU64,
+    trouble: Mutex<Option<String>>,
+}
+
+impl StageProgress {
+    /// What went wrong on the way and is tried again.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what went wrong, or that it is over.
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+impl Sources {
+    /// Takes no file in hand before the first model is staged.
+    pub fn new(config: SourcesConfig) -> Self {
+        Self { config, staged: Mutex::default() }
+    }
+
+    /// Brings the model's folder here, verified: its files, its digest where
+    /// one is pinned, and its name and version where the record has them.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub async fn stage(
+        &self,
+        record: &ModelRecord,
+        _progress: &StageProgress,
+    ) -> Result<ModelFolder, LoadError> {
+        let source = Source {
+            record: record.clone(),
+            store: self.config.store.clone(),
+            patience: self.config.patience,
+        };
+        let folder = open(&source).await?;
+        check_name(record, folder.manifest())?;
+        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        staged.retain(|(_, known)| known != record);
+        staged.push((folder.digest(), record.clone()));
+        Ok(folder)
+    }
+
+    /// The models staged since the start and not forgotten.
+    pub fn staged(&self) -> Vec<ModelRecord> {
+        let staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        staged.iter().map(|(_, record)| record.clone()).collect()
+    }
+
+    /// Removes all models with other digests (`sha256:…`) from the store.
+    pub fn forget_all_but(&self, digests: &[String]) {
+        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        staged.retain(|(digest, _)| digests.contains(digest));
     }
 }
 

@@ -26,3 +26,4 @@ pub mod python;
 pub mod recogniser;
 pub mod target;
 pub mod tools;
+pub mod variants;

@@ -3,6 +3,8 @@
 //! A model arrives as a [`ModelFolder`]: a manifest, safetensors weights and
 //! tables. [`load`] turns a verified folder into a model ready to speak.
 
+#[cfg(feature = "faults")]
+mod faults;
 mod folder;
 pub mod hibari;
 
@@ -20,6 +22,8 @@ use std::ops::ControlFlow;
 pub fn load(folder: &ModelFolder) -> Result<Box<dyn SpeechModel>, FolderError> {
     match folder.manifest().family.as_str() {
         "hibari" => Ok(Box::new(hibari::Hibari::load(folder)?)),
+        #[cfg(feature = "faults")]
+        "faulty" => faults::load(folder),
         other => Err(FolderError::UnknownFamily(other.to_owned())),
     }
 }

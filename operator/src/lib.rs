@@ -10,6 +10,7 @@ mod http;
 pub mod kinds;
 pub mod leader;
 pub mod metrics;
+pub mod rollout;
 pub mod run;
 
 use std::sync::Arc;

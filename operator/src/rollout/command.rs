@@ -1,0 +1,73 @@
+//! What people ask for by annotations of the TtsDeployment.
+
+use std::collections::BTreeMap;
+
+use ttsfleet_wire::model::ModelRecord;
+
+use super::record::pinned;
+
+/// Swap a candidate in that waits, as `POOL/MODEL` or `POOL/MODEL/TIME`;
+/// several are separated by commas. MODEL is `name@version` or a digest. TIME
+/// only tells one command from an earlier one of the same words.
+pub const PROMOTE_ANNOTATION: &str = "ttsfleet.dev/promote";
+/// Call a rollout off, likewise.
+pub const ABORT_ANNOTATION: &str = "ttsfleet.dev/abort";
+/// Try a refused model once more, likewise.
+pub const RETRY_ANNOTATION: &str = "ttsfleet.dev/retry";
+
+/// The commands for one pool. They stay written on the fleet; each has its
+/// effect once, and the record remembers those that have had it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commands {
+    /// To swap in.
+    pub promote: Vec<Command>,
+    /// To call off.
+    pub abort: Vec<Command>,
+    /// To try again.
+    pub retry: Vec<Command>,
+}
+
+/// A command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Verb and words, which tell it from others.
+    pub id: String,
+    /// The model meant: `name@version`, or a digest.
+    pub model: String,
+}
+
+impl Commands {
+    /// Reads the commands for a pool. What is not of the form is left out.
+    pub fn read(annotations: &BTreeMap<String, String>, pool: &str) -> Self {
+        let read = |key, verb| annotations.get(key).map_or_else(Vec::new, |text| list(verb, text, pool));
+        Self {
+            promote: read(PROMOTE_ANNOTATION, "promote"),
+            abort: read(ABORT_ANNOTATION, "abort"),
+            retry: read(RETRY_ANNOTATION, "retry"),
+        }
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Command> {
+        [&self.promote, &self.abort, &self.retry].into_iter().flatten()
+    }
+}
+
+impl Command {
+    /// Whether it speaks of this model, whose manifest has this digest if it is
+    /// known.
+    pub(super) fn is_about(&self, model: &ModelRecord, digest: Option<&str>) -> bool {
+        let named =
+            [Some(model.title().as_str()), pinned(model), digest].contains(&Some(self.model.as_str()));
+        named && !self.model.is_empty()
+    }
+}
+
+fn list(verb: &str, text: &str, pool: &str) -> Vec<Command> {
+    let read = |word: &str| {
+        let mut parts = word.trim().splitn(3, '/');
+        let model = (parts.next() == Some(pool)).then(|| parts.next()).flatten()?;
+        Some(Command { id: format!("{verb} {}", word.trim()), model: model.to_owned() })
+    };
+    text.split(',').filter_map(read).collect()
+}

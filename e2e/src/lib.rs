@@ -27,3 +27,4 @@ pub mod recogniser;
 pub mod target;
 pub mod tools;
 pub mod variants;
+pub mod voices;

@@ -9,8 +9,9 @@ use anyhow::{Context, Result, bail};
 use crate::cargo::cargo;
 use crate::image::{Image, ImageFile, ImageSpec, build};
 use crate::progress::Progress;
+use crate::recogniser;
 use crate::target::Target;
-use crate::tools::cache_dir;
+use crate::tools::{self, cache_dir};
 
 /// Name of the release, and of the namespace it is installed in.
 pub const RELEASE: &str = "ttsfleet";
@@ -18,7 +19,11 @@ pub const RELEASE: &str = "ttsfleet";
 pub const NAMESPACE: &str = "ttsfleet-system";
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-const BINARIES: [&str; 3] = ["ttsfleet-operator", "ttsfleet-inference", "ttsfleet-gateway"];
+const BINARIES: [&str; 5] =
+    ["ttsfleet-operator", "ttsfleet-inference", "ttsfleet-gateway", "ttsfleet-judge", PLUGIN];
+const PLUGIN: &str = "kubectl-ttsfleet";
+/// Has the speech server load faulty voices too.
+const FAULTS: &str = "ttsfleet-inference/faults";
 
 /// The product's container images.
 #[derive(Debug, Clone)]
@@ -29,30 +34,49 @@ pub struct Images {
     pub inference: Image,
     /// The fleets' front door.
     pub gateway: Image,
+    /// What listens to new voices, and its recogniser.
+    pub judge: Image,
 }
 
-/// Compiles the binaries and packs them, one file an image.
+impl Images {
+    /// Images for tests, whose speech server also loads the faulty voices among
+    /// [`crate::variants`].
+    ///
+    /// # Errors
+    /// As [`build_images`].
+    pub fn with_faults(progress: &dyn Progress) -> Result<Self> {
+        pack(&compile(&[FAULTS], progress)?, "inference-with-faults", progress)
+    }
+}
+
+/// Compiles the binaries and packs them, one image each. kubectl's plugin is
+/// put beside kubectl.
+///
+/// # Errors
+/// What the compiler, the package manager or the file system says.
 pub fn build_images(progress: &dyn Progress) -> Result<Images> {
-    let bin = compile(progress)?;
+    pack(&compile(&[], progress)?, "inference", progress)
+}
+
+fn pack(bin: &Path, inference: &str, progress: &dyn Progress) -> Result<Images> {
+    tools::offer(&bin.join(PLUGIN), PLUGIN)?;
     let folder = cache_dir()?.join("images");
-    let image = |name: &str| {
-        let binary = format!("ttsfleet-{name}");
-        build(
-            &ImageSpec {
-                repository: format!("ttsfleet.dev/{name}"),
-                files: vec![ImageFile::program(&binary, &bin.join(&binary))],
-                entrypoint: vec![format!("/{binary}")],
-                env: vec![],
-            },
-            &folder,
-        )
+    let image = |name: &str, binary: &str, mut files: Vec<ImageFile>| {
+        files.push(ImageFile::program(binary, &bin.join(binary)));
+        let (repository, entrypoint) = (format!("ttsfleet.dev/{name}"), vec![format!("/{binary}")]);
+        build(&ImageSpec { repository, files, entrypoint, env: vec![] }, &folder)
     };
-    Ok(Images { operator: image("operator")?, inference: image("inference")?, gateway: image("gateway")? })
+    Ok(Images {
+        operator: image("operator", "ttsfleet-operator", vec![])?,
+        inference: image(inference, "ttsfleet-inference", vec![])?,
+        gateway: image("gateway", "ttsfleet-gateway", vec![])?,
+        judge: image("judge", "ttsfleet-judge", recogniser::files(progress)?)?,
+    })
 }
 
 /// Static release binaries; the folder they are in. Cargo shows its own progress.
-fn compile(progress: &dyn Progress) -> Result<PathBuf> {
-    progress.note("compiling the operator, the gateway and the speech server");
+fn compile(features: &[&str], progress: &dyn Progress) -> Result<PathBuf> {
+    progress.note("compiling the operator, the gateway, the speech server and the judge");
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
@@ -61,6 +85,7 @@ fn compile(progress: &dyn Progress) -> Result<PathBuf> {
     cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static").env("CARGO_TARGET_DIR", &target).current_dir(ROOT);
     cargo.args(["build", "--release", "--locked", "--target", &triple]);
     cargo.args(BINARIES.iter().flat_map(|name| ["-p", name]));
+    cargo.args(features.iter().flat_map(|feature| ["--features", feature]));
     let status = cargo.status().context("cannot run cargo")?;
     if !status.success() {
         bail!("cargo could not build {}", BINARIES.join(" and "));
@@ -70,17 +95,17 @@ fn compile(progress: &dyn Progress) -> Result<PathBuf> {
 
 /// The operator's binary, compiled if need be, for runs outside a cluster.
 pub fn operator_binary(progress: &dyn Progress) -> Result<PathBuf> {
-    Ok(compile(progress)?.join(BINARIES[0]))
+    Ok(compile(&[], progress)?.join(BINARIES[0]))
 }
 
 /// The speech server's binary, likewise.
 pub fn inference_binary(progress: &dyn Progress) -> Result<PathBuf> {
-    Ok(compile(progress)?.join(BINARIES[1]))
+    Ok(compile(&[], progress)?.join(BINARIES[1]))
 }
 
 /// The gateway's binary, likewise.
 pub fn gateway_binary(progress: &dyn Progress) -> Result<PathBuf> {
-    Ok(compile(progress)?.join(BINARIES[2]))
+    Ok(compile(&[], progress)?.join(BINARIES[2]))
 }
 
 /// The chart's folder.
@@ -97,9 +122,12 @@ pub fn install(target: &dyn Target, images: &Images) -> Result<()> {
         vec!["upgrade", "--install", RELEASE, &chart, "--namespace", NAMESPACE, "--create-namespace"];
     line.extend(["--wait", "--timeout", "3m"]);
     let mut values = Vec::new();
-    for (part, image) in
-        [("operator", &images.operator), ("inference", &images.inference), ("gateway", &images.gateway)]
-    {
+    for (part, image) in [
+        ("operator", &images.operator),
+        ("inference", &images.inference),
+        ("gateway", &images.gateway),
+        ("judge", &images.judge),
+    ] {
         values.extend(image_values(part, &target.publish(image)?));
     }
     line.extend(values.iter().map(String::as_str));

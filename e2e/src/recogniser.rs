@@ -1,12 +1,14 @@
-//! A real speech recogniser (Debian's pocketsphinx, English), for tests that
-//! check what was said.
+//! A real speech recogniser (Debian's pocketsphinx, English): for tests that
+//! check what was said, and for the judge's image.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::command::{run, tool};
+use crate::image::{Content, ImageFile};
 use crate::packages::{self, RECOGNISER};
 use crate::progress::Progress;
 
@@ -34,6 +36,54 @@ impl Recogniser {
     }
 }
 
+/// What the recogniser consists of, as a Debian machine has it.
+const PROGRAMS: [&str; 2] = ["/usr/bin/pocketsphinx_continuous", "/usr/bin/pocketsphinx_batch"];
+const LANGUAGE: &str = "pocketsphinx-en-us";
+
+/// Every file that the recogniser needs to run where there is nothing else:
+/// programs, libraries, language, and the packages' copyright files.
+pub(crate) fn files(progress: &dyn Progress) -> Result<Vec<ImageFile>> {
+    packages::ensure(&RECOGNISER, progress)?;
+    let mut files = BTreeMap::new();
+    for program in PROGRAMS {
+        files.insert(PathBuf::from(program), 0o755);
+        files.extend(libraries(&tool(&["ldd", program])?)?.into_iter().map(|path| (path, 0o755)));
+    }
+    let mut copyrights = BTreeMap::new();
+    for path in files.keys() {
+        let package = tool(&["dpkg-query", "--search", &original(path)?])?;
+        let name = package.split([':', ',']).next().unwrap_or_default();
+        copyrights.insert(Path::new("/usr/share/doc").join(name).join("copyright"), 0o644);
+    }
+    let listed = tool(&["dpkg-query", "--listfiles", LANGUAGE])?;
+    files.extend(listed.lines().map(|path| (PathBuf::from(path), 0o644)));
+    files.extend(copyrights);
+    let packed = files.into_iter().filter(|(path, _)| path.is_file()).map(|(path, mode)| ImageFile {
+        path: path.to_string_lossy().trim_start_matches('/').to_owned(),
+        mode,
+        content: Content::File(path),
+    });
+    Ok(packed.collect())
+}
+
+/// The libraries in what `ldd` prints, the loader included.
+fn libraries(listing: &str) -> Result<Vec<PathBuf>> {
+    if let Some(line) = listing.lines().find(|line| line.contains("not found")) {
+        bail!("the recogniser lacks a library: {}", line.trim());
+    }
+    let paths = listing.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    Ok(paths.map(PathBuf::from).collect())
+}
+
+/// The path that the package has a file under: `/lib` is a link to `/usr/lib`,
+/// and some libraries are links that alternatives choose.
+fn original(path: &Path) -> Result<String> {
+    let path = path.canonicalize().with_context(|| format!("there is no {}", path.display()))?;
+    let text = path.to_string_lossy().into_owned();
+    let moved = text.trim_start_matches("/usr").to_owned();
+    Ok(if tool(&["dpkg-query", "--search", &text]).is_ok() { text } else { moved })
+}
+
 /// Edits (insertions, deletions, substitutions) between the letters of what was
 /// meant and what was heard, as a share of those meant. Case, punctuation and
 /// spaces do not count: the recogniser writes none of the first two, and a
@@ -49,6 +99,14 @@ pub fn character_error_rate(meant: &str, heard: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_loader_and_every_library_is_found() {
+        let listing =
+            "\tlinux-vdso.so.1 (0x1)\n\tlibm.so.6 => /lib/libm.so.6 (0x2)\n\t/lib64/ld.so.2 (0x3)\n";
+        assert_eq!(libraries(listing).unwrap(), [Path::new("/lib/libm.so.6"), Path::new("/lib64/ld.so.2")]);
+        assert!(libraries("\tlibm.so.6 => not found\n").is_err());
+    }
 
     #[test]
     fn letters_count_and_punctuation_does_not() {

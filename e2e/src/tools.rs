@@ -77,6 +77,19 @@ pub fn ensure_checkers(progress: &dyn Progress) -> Result<Tools> {
     ensure(&[gobuild::KUBECONFORM, gobuild::KUBE_SCORE], progress)
 }
 
+/// The small program that test pods run.
+pub(crate) fn ensure_testbox(progress: &dyn Progress) -> Result<PathBuf> {
+    Ok(ensure(&[gobuild::TESTBOX], progress)?.path("testbox"))
+}
+
+/// Puts one of this checkout's own programs beside kubectl, which finds its
+/// plugins there.
+pub(crate) fn offer(program: &Path, name: &str) -> Result<()> {
+    let bin = cache_dir()?.join("bin");
+    std::fs::create_dir_all(&bin).with_context(|| format!("cannot create {}", bin.display()))?;
+    link(program, &bin.join(name))
+}
+
 /// Built programs under names that tell versions apart; `bin` links to them.
 fn store() -> Result<PathBuf> {
     Ok(cache_dir()?.join("programs"))

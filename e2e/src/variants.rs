@@ -134,6 +134,9 @@ fn write_folder(version: &str, folder: &Path) -> Result<Variant> {
         let last = voice.file(WEIGHTS)?.last_mut().context("no weights")?;
         *last ^= 1;
     }
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
     for (path, bytes) in voice.files.iter().chain([(&"model.json".to_owned(), &manifest)]) {
         write(&folder.join(path), bytes)?;
     }

@@ -1,16 +1,21 @@
-//! The fleet speaks, and a real recogniser understands it.
+//! The fleet speaks, and a real recogniser understands it: the one of this
+//! machine, and the one in the judge's image.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::process::Command;
 
-use support::{Namespace, cluster};
+use support::{Namespace, cluster, images};
+use ttsfleet_e2e::image::USER;
 use ttsfleet_e2e::product::speak;
 use ttsfleet_e2e::progress::Console;
 use ttsfleet_e2e::recogniser::{Recogniser, character_error_rate};
 use ttsfleet_e2e::target::Target;
+use ttsfleet_models::{ModelFolder, Utterance, load};
 
 /// Written as they are spoken, so that the recogniser's spelling can match.
 const SENTENCES: [&str; 21] = [
@@ -90,4 +95,50 @@ fn a_recogniser_reads_back_what_the_fleet_says() {
     println!("character error rate: mean {mean:.3}, worst {worst:.3} over {} sentences", errors.len());
     assert!(mean < MEAN_ERROR_LIMIT, "mean {mean}");
     assert!(worst < WORST_ERROR_LIMIT, "worst {worst}");
+}
+
+/// Runs a program to its end and gives what it printed.
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Writes the built-in voice's audio of a text to a WAV file.
+fn speak_to(file: &Path, text: &str) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 24_000,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
+    let mut writer = hound::WavWriter::create(file, spec).unwrap();
+    let voice = load(&ModelFolder::embedded(ttsfleet_voice::FILES).unwrap()).unwrap();
+    let utterance = Utterance { text, voice: "heart", speed: 1.0 };
+    let mut sink = |samples: &[f32]| {
+        samples.iter().for_each(|sample| writer.write_sample(*sample).unwrap());
+        ControlFlow::Continue(())
+    };
+    voice.speak(&utterance, &mut sink).unwrap();
+    writer.finalize().unwrap();
+}
+
+#[test]
+fn the_judges_image_holds_a_recogniser_that_needs_nothing_else() {
+    Recogniser::ensure(&Console::default()).unwrap();
+    let [archive, root] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (archive, root) = (archive.path().to_str().unwrap(), root.path().to_str().unwrap());
+    run("tar", &["-xf", images().judge.tar.to_str().unwrap(), "-C", archive]);
+    let blobs = std::fs::read_dir(format!("{archive}/blobs/sha256")).unwrap().map(Result::unwrap);
+    let layer = blobs.max_by_key(|blob| blob.metadata().unwrap().len()).unwrap().path();
+    run("tar", &["-xf", layer.to_str().unwrap(), "-C", root]);
+
+    let (said, heard) = (format!("{root}/said.wav"), format!("{root}/tmp/heard.wav"));
+    speak_to(Path::new(&said), SENTENCES[0]);
+    run("sox", &[&said, "-r", "16000", "-b", "16", "-c", "1", "-e", "signed-integer", &heard]);
+    let user = format!("--userspec={USER}:{USER}");
+    let line =
+        [&user, root, "/usr/bin/pocketsphinx_continuous", "-logfn", "/tmp/log", "-infile", "/tmp/heard.wav"];
+    let text = run("chroot", &line).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(character_error_rate(SENTENCES[0], &text) < WORST_ERROR_LIMIT, "{text}");
 }

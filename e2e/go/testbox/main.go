@@ -12,8 +12,11 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == "serve-files" {
+		failOn(http.ListenAndServe(os.Args[2], http.FileServer(http.Dir(os.Args[3]))))
+	}
 	if len(os.Args) != 3 {
-		fail("usage: testbox lookup NAME | serve ADDRESS | get URL | eat MIB | write FILE")
+		fail("usage: testbox lookup NAME | serve ADDRESS | serve-files ADDRESS FOLDER | get URL | eat MIB | write FILE")
 	}
 	argument := os.Args[2]
 	switch os.Args[1] {

@@ -22,7 +22,7 @@ pub(crate) fn cluster() -> &'static Cluster {
 
 pub(crate) fn images() -> &'static Images {
     static IMAGES: OnceLock<Images> = OnceLock::new();
-    IMAGES.get_or_init(|| product::build_images(&Console::default()).unwrap())
+    IMAGES.get_or_init(|| Images::with_faults(&Console::default()).unwrap())
 }
 
 /// A namespace that is empty at first and gone in the end.

@@ -37,8 +37,10 @@ pub(crate) fn load(folder: &ModelFolder) -> Result<Box<dyn SpeechModel>, FolderE
     if faults.crash_at_load {
         std::process::abort();
     }
-    while faults.hang_at_load {
-        std::thread::park();
+    if faults.hang_at_load {
+        loop {
+            std::thread::park();
+        }
     }
     let hog: Vec<Vec<u8>> = (0..faults.hog_at_load_mib).map(|_| vec![1; 1 << 20]).collect();
     std::mem::forget(hog);

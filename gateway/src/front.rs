@@ -18,6 +18,7 @@ use crate::{
     empty,
     gateway::Gateway,
     limit::{Limited, limit},
+    mirror::Tap,
     relay::{respond, tell_truncated},
     route::{Route, Tier},
     tier::identify,
@@ -61,7 +62,8 @@ async fn speak(gateway: &Gateway, record: &Arc<Record>, request: Request) -> Res
             if answered.answer.head.status.is_success() {
                 record.first_audio();
             }
-            deliver(answered, &tier, record, &route)
+            let tap = gateway.mirrors.tap(&answered, &tier, &limited, &forward);
+            deliver(answered, &tier, record, &route, tap)
         }
         Err(exhausted) => resolve(exhausted, &route, &limited, record)?,
     };
@@ -101,7 +103,7 @@ async fn list(
     record.hold(gateway.admit()?);
     let forward = Forward { method: Method::GET, path, headers: traced(record), body: bytes::Bytes::new() };
     match attempt(gateway, &route, &tier, &forward).await {
-        Ok(answered) => Ok(deliver(answered, &tier, record, &route)),
+        Ok(answered) => Ok(deliver(answered, &tier, record, &route, None)),
         Err(exhausted) => Err(exhausted.failure),
     }
 }
@@ -121,7 +123,13 @@ async fn attempt(
 }
 
 /// Hands an answer on, saying where it comes from.
-fn deliver(answered: Answered<Answer>, tier: &Tier, record: &Arc<Record>, route: &Route) -> Response {
+fn deliver(
+    answered: Answered<Answer>,
+    tier: &Tier,
+    record: &Arc<Record>,
+    route: &Route,
+    tap: Option<Tap>,
+) -> Response {
     let pool = answered.call.pool.name.clone();
     let declined = !answered.answer.head.status.is_success();
     record.set_pool(&pool);
@@ -130,7 +138,7 @@ fn deliver(answered: Answered<Answer>, tier: &Tier, record: &Arc<Record>, route:
         let code = answered.answer.code.unwrap_or(ErrorCode::UpstreamFailed);
         record.fail(&Failure::new(code, "declined by a pod"));
     }
-    let mut response = respond(answered, record, route.idle);
+    let mut response = respond(answered, record, route.idle, tap);
     if !declined && tier.pools.first() != Some(&pool) {
         record.set_degraded(BACKUP);
         response.headers_mut().insert(headers::DEGRADED, HeaderValue::from_static(BACKUP));

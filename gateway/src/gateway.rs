@@ -14,7 +14,8 @@ use ttsfleet_serving::{BodyLimits, Failure};
 use ttsfleet_wire::error::ErrorCode;
 
 use crate::{
-    budget::RetryBudget, metrics::Metrics, pool::Pools, route::Route, tier::Keys, upstream::Upstream,
+    budget::RetryBudget, metrics::Metrics, mirror::Mirrors, pool::Pools, route::Route, tier::Keys,
+    upstream::Upstream,
 };
 
 /// Longest body read, in bytes: every request in progress may hold one, and all
@@ -32,6 +33,8 @@ pub struct Gateway {
     pub budget: RetryBudget,
     /// The way to the pods.
     pub upstream: Upstream,
+    /// Candidates that are asked the same as the pools.
+    pub mirrors: Mirrors,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Bounds of a request's body.
@@ -45,12 +48,14 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway for so many requests at once, without a route yet.
     pub fn new(most: u32) -> Self {
+        let metrics = Arc::new(Metrics::new());
         Self {
             pools: Pools::default(),
             keys: Arc::default(),
             budget: RetryBudget::new(Instant::now()),
             upstream: Upstream::default(),
-            metrics: Arc::new(Metrics::new()),
+            mirrors: Mirrors::new(Arc::clone(&metrics)),
+            metrics,
             body_limits: BodyLimits { max_bytes: MOST_BODY_BYTES, timeout: BODY_TIMEOUT },
             route: ArcSwapOption::empty(),
             places: Arc::new(Semaphore::new(most as usize)),
@@ -62,6 +67,7 @@ impl Gateway {
     /// Takes a new route; requests under way keep the one they have.
     pub fn set_route(&self, route: Route) {
         self.pools.set_names(route.pools.iter().map(|(name, _)| name.as_str()));
+        self.mirrors.set(&route.mirrors);
         self.route.store(Some(Arc::new(route)));
     }
 

@@ -12,6 +12,7 @@ pub mod front;
 pub mod gateway;
 pub mod limit;
 pub mod metrics;
+pub mod mirror;
 pub mod pool;
 pub mod probe;
 mod relay;

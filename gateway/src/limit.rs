@@ -13,6 +13,8 @@ pub struct Limited {
     pub body: Bytes,
     /// Its `response_format`, as named by the caller.
     pub format: Option<String>,
+    /// Whether the caller insists on a version of the model.
+    pub names_version: bool,
     /// Whether the caller wants events.
     pub events: bool,
     /// Unicode characters of the text as sent.
@@ -40,6 +42,7 @@ pub fn limit(body: Bytes, route: &Route) -> Result<Limited, Failure> {
     let mut limited = Limited {
         body,
         format: request.response_format.clone(),
+        names_version: request.model.as_ref().is_some_and(|model| model.contains('@')),
         events: request.stream_format.as_deref() == Some("sse"),
         input_chars,
         spoken_chars: input_chars,

@@ -41,6 +41,15 @@ pub struct PoolLabels {
     pub pool: String,
 }
 
+/// What became of a request that was to be put to a candidate too.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MirrorLabels {
+    /// The pool that answered the caller.
+    pub pool: String,
+    /// What became of the copy.
+    pub outcome: &'static str,
+}
+
 /// All that the gateway counts.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -55,6 +64,8 @@ pub struct Metrics {
     pub breaker: Family<PoolLabels, Gauge>,
     /// By pool: pods that can take calls.
     pub endpoints: Family<PoolLabels, Gauge>,
+    /// Requests chosen to be put to a candidate too.
+    pub mirrored: Family<MirrorLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -80,6 +91,7 @@ impl Metrics {
             attempts: Counter::default(),
             breaker: Family::default(),
             endpoints: Family::default(),
+            mirrored: Family::default(),
         };
         metrics.register();
         metrics
@@ -98,6 +110,8 @@ impl Metrics {
         let help = "Breaker of a pool: 0 closed, 1 half open, 2 open";
         registry.register("breaker_state", help, self.breaker.clone());
         registry.register("endpoints", "Pods that can take calls", self.endpoints.clone());
+        let help = "Requests chosen to be put to a candidate too, by what became of the copy";
+        registry.register("mirrored", help, self.mirrored.clone());
     }
 
     /// The text of `/metrics`.

@@ -7,7 +7,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use rand::{Rng, seq::index};
+use rand::{
+    Rng,
+    seq::{IteratorRandom, index},
+};
 
 use crate::{
     breaker::{Admission, Breaker, State},
@@ -65,6 +68,14 @@ impl Pool {
             same.map_or_else(|| Arc::new(new), Arc::clone)
         };
         self.endpoints.store(Arc::new(fresh.into_iter().map(kept).collect()));
+    }
+
+    /// A pod at random, a healthy one if there is one. Breakers are not asked,
+    /// and the call is not counted.
+    pub(crate) fn any(&self) -> Option<Arc<Endpoint>> {
+        let endpoints = self.endpoints.load();
+        let healthy = endpoints.iter().filter(|one| one.is_healthy()).choose(&mut rand::rng());
+        healthy.or_else(|| endpoints.first()).cloned()
     }
 
     /// A call to the less busy of two pods taken at random, not one of `tried`.

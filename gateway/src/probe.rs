@@ -38,7 +38,9 @@ pub async fn check_pods(gateway: Arc<Gateway>) {
     loop {
         ticks.tick().await;
         let pools = gateway.pools.all();
-        let endpoints: Vec<_> = pools.values().flat_map(|pool| pool.endpoints().to_vec()).collect();
+        let beside = gateway.mirrors.services.all();
+        let endpoints: Vec<_> =
+            pools.values().chain(beside.values()).flat_map(|pool| pool.endpoints().to_vec()).collect();
         join_all(endpoints.iter().map(|endpoint| check(&http, endpoint))).await;
         for pool in pools.values() {
             publish(pool, &gateway.metrics);

@@ -14,7 +14,9 @@ use hyper::body::Incoming;
 use ttsfleet_serving::{Failure, Record};
 use ttsfleet_wire::{error::ErrorCode, headers};
 
-use crate::{attempts::Answered, endpoint::Call, events::Events, limit::Limited, upstream::Answer};
+use crate::{
+    attempts::Answered, endpoint::Call, events::Events, limit::Limited, mirror::Tap, upstream::Answer,
+};
 
 /// The answer was cut off; the connection shows it by ending without an end.
 #[derive(Debug, thiserror::Error)]
@@ -22,15 +24,22 @@ use crate::{attempts::Answered, endpoint::Call, events::Events, limit::Limited, 
 struct CutOff;
 
 /// Headers of a pod's answer that its caller gets.
-const PASSED: [HeaderName; 4] = [
+const PASSED: [HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     HeaderName::from_static(headers::MODEL),
+    HeaderName::from_static(headers::DIGEST),
+    HeaderName::from_static(headers::SAMPLE_RATE),
     HeaderName::from_static(headers::QUEUE_MS),
 ];
 
 /// The caller's answer: the pod's, with what the gateway knows of it.
-pub(crate) fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Duration) -> Response {
+pub(crate) fn respond(
+    answered: Answered<Answer>,
+    record: &Arc<Record>,
+    idle: Duration,
+    tap: Option<Tap>,
+) -> Response {
     let Answered { answer: Answer { head, first, rest, .. }, call, attempts } = answered;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = head.status;
@@ -45,9 +54,8 @@ pub(crate) fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Du
     let body = match rest {
         None => Body::from(first),
         Some(rest) => {
-            let relay =
-                Relay { rest, call, record: Arc::clone(record), idle, events: events.then(Events::default) };
-            relay.body(first)
+            let (record, events) = (Arc::clone(record), events.then(Events::default));
+            Relay { rest, call, record, idle, events, tap }.body(first)
         }
     };
     response.map(|_| body)
@@ -76,10 +84,13 @@ struct Relay {
     idle: Duration,
     /// Where the answer consists of events: the one that is not complete yet.
     events: Option<Events>,
+    /// Where a candidate is asked the same.
+    tap: Option<Tap>,
 }
 
 impl Relay {
     fn body(mut self, first: Bytes) -> Body {
+        self.copy(&first);
         let first = self.whole_events(first);
         let rest = stream::unfold(Some(self), |relay| async {
             let mut relay = relay?;
@@ -89,6 +100,9 @@ impl Relay {
                 Err(failure) => {
                     relay.call.broke();
                     relay.record.fail(&failure);
+                    if let Some(tap) = relay.tap.take() {
+                        tap.broke();
+                    }
                     match &relay.events {
                         Some(events) => Some((Ok(events.error(&failure, relay.record.request_id())), None)),
                         None => {
@@ -104,6 +118,9 @@ impl Relay {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        if let Some(tap) = &mut self.tap {
+            tap.caller_is_back();
+        }
         loop {
             let frame = tokio::time::timeout(self.idle, self.rest.frame()).await;
             let frame = frame.map_err(|_| {
@@ -111,15 +128,25 @@ impl Relay {
                 cut_off(ErrorCode::UpstreamTimeout, cause)
             })?;
             match frame {
-                None => return Ok(None),
+                None => {
+                    if let Some(tap) = self.tap.take() {
+                        tap.ended();
+                    }
+                    return Ok(None);
+                }
                 Some(Err(error)) => return Err(cut_off(ErrorCode::UpstreamFailed, error.to_string())),
                 Some(Ok(frame)) => {
                     if let Ok(bytes) = frame.into_data() {
+                        self.copy(&bytes);
                         return Ok(Some(self.whole_events(bytes)));
                     }
                 }
             }
         }
+    }
+
+    fn copy(&mut self, bytes: &Bytes) {
+        self.tap = self.tap.take().and_then(|tap| tap.take(bytes));
     }
 
     fn whole_events(&mut self, bytes: Bytes) -> Bytes {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::http::HeaderName;
-use ttsfleet_wire::route::{OnExhausted, OnOverflow, RouteTable, TierFrom};
+use ttsfleet_wire::route::{MirrorRoute, OnExhausted, OnOverflow, RouteTable, TierFrom};
 
 use crate::breaker::Rule;
 
@@ -12,6 +12,9 @@ const MINIMUM_CALLS_OF_POD: u32 = 5;
 /// The same for a pool. More than for a pod: until a bad pod's own breaker has
 /// opened, its calls count against the pool, and must not condemn it.
 const MINIMUM_CALLS_OF_POOL: u32 = 20;
+
+/// Copies of a mirror under way at once, at most: each holds two audios.
+const MOST_COPIES: usize = 1024;
 
 /// A checked route table.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +51,27 @@ pub struct Route {
     pub pool_rule: Rule,
     /// What a caller gets when every attempt has failed.
     pub on_exhausted: OnExhausted,
+    /// Pools whose requests are also put to a candidate.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// A pool whose requests are also put to a candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// The pool.
+    pub pool: String,
+    /// The Service of the candidate's pods.
+    pub service: String,
+    /// The Service of the judge.
+    pub judge: String,
+    /// Share of the pool's requests, in percent, 1 to 100.
+    pub percent: u32,
+    /// Time for the candidate's last audio.
+    pub timeout: Duration,
+    /// Longest audio of either side, in bytes.
+    pub max_bytes: usize,
+    /// Copies under way at once.
+    pub concurrency: usize,
 }
 
 /// A tier and the pools it may use.
@@ -90,6 +114,12 @@ pub enum BadRoute {
     /// The default tier is not there.
     #[error("the default tier {0} is not in the table")]
     UnknownTier(String),
+    /// A mirror is of a pool that is not there, or that has another mirror.
+    #[error("the mirror of pool {0} is of no pool in the table, or its second one")]
+    StrayMirror(String),
+    /// A mirror's share, time, bytes or copies are out of their range.
+    #[error("the mirror of pool {0} has a number out of its range")]
+    BadMirror(String),
     /// The tier header is no header.
     #[error("{0:?} cannot be the name of a header")]
     BadHeader(String),
@@ -121,12 +151,14 @@ impl Route {
             retries,
             breaker,
             on_exhausted,
-            mirrors: _,
+            mirrors,
         } = table;
         let pools: Vec<_> = pools.into_iter().map(|pool| (pool.name, pool.service)).collect();
         let tiers: Vec<_> =
             tiers.into_iter().map(|tier| Arc::new(Tier { name: tier.name, pools: tier.pools })).collect();
         tiers.iter().try_for_each(|tier| check_tier(tier, &pools))?;
+        let mirrors: Vec<_> = mirrors.into_iter().map(mirror).collect();
+        check_mirrors(&mirrors, &pools)?;
         let default = tiers.iter().position(|tier| tier.name == default_tier);
         let rule = |minimum_calls| Rule {
             threshold: milliseconds(breaker.threshold_ms),
@@ -152,6 +184,7 @@ impl Route {
             pod_rule: rule(MINIMUM_CALLS_OF_POD),
             pool_rule: rule(MINIMUM_CALLS_OF_POOL),
             on_exhausted,
+            mirrors,
         })
     }
 
@@ -173,6 +206,29 @@ fn check_tier(tier: &Tier, pools: &[(String, String)]) -> Result<(), BadRoute> {
         None if tier.pools.is_empty() => Err(BadRoute::EmptyTier(tier.name.clone())),
         None => Ok(()),
     }
+}
+
+fn mirror(route: MirrorRoute) -> Mirror {
+    let MirrorRoute { pool, service, judge, percent, timeout_ms, max_bytes, concurrency } = route;
+    let (max_bytes, concurrency) = (max_bytes as usize, concurrency as usize);
+    Mirror { pool, service, judge, percent, timeout: milliseconds(timeout_ms), max_bytes, concurrency }
+}
+
+fn check_mirrors(mirrors: &[Mirror], pools: &[(String, String)]) -> Result<(), BadRoute> {
+    for (place, mirror) in mirrors.iter().enumerate() {
+        let known = pools.iter().any(|(pool, _)| *pool == mirror.pool);
+        if !known || mirrors[..place].iter().any(|other| other.pool == mirror.pool) {
+            return Err(BadRoute::StrayMirror(mirror.pool.clone()));
+        }
+        let sane = (1..=100).contains(&mirror.percent)
+            && !mirror.timeout.is_zero()
+            && mirror.max_bytes > 0
+            && (1..=MOST_COPIES).contains(&mirror.concurrency);
+        if !sane {
+            return Err(BadRoute::BadMirror(mirror.pool.clone()));
+        }
+    }
+    Ok(())
 }
 
 fn naming(from: TierFrom) -> Result<Naming, BadRoute> {
@@ -236,6 +292,35 @@ mod tests {
         table.tier_from = TierFrom::Header { name: "x tier".to_owned() };
         assert_eq!(Route::new(table), Err(BadRoute::BadHeader("x tier".to_owned())));
         assert!(matches!(Route::parse("{"), Err(BadRoute::Unreadable(_))));
+    }
+
+    #[test]
+    fn a_mirror_needs_a_pool_of_its_own_and_sane_numbers() {
+        let mirror = || MirrorRoute {
+            pool: "main".to_owned(),
+            service: "narrator-main-shadow".to_owned(),
+            judge: "narrator-main-judge".to_owned(),
+            percent: 5,
+            timeout_ms: 30_000,
+            max_bytes: 4 << 20,
+            concurrency: 4,
+        };
+        let with = |mirrors| Route::new(RouteTable { mirrors, ..sample() }).map(|route| route.mirrors.len());
+        assert_eq!(with(vec![mirror()]), Ok(1));
+        let stray = Err(BadRoute::StrayMirror("main".to_owned()));
+        assert_eq!(with(vec![mirror(), mirror()]), stray);
+        let spare = MirrorRoute { pool: "spare".to_owned(), ..mirror() };
+        assert_eq!(with(vec![spare]), Err(BadRoute::StrayMirror("spare".to_owned())));
+        for wrong in [
+            MirrorRoute { percent: 0, ..mirror() },
+            MirrorRoute { percent: 101, ..mirror() },
+            MirrorRoute { timeout_ms: 0, ..mirror() },
+            MirrorRoute { max_bytes: 0, ..mirror() },
+            MirrorRoute { concurrency: 0, ..mirror() },
+            MirrorRoute { concurrency: 1 << 20, ..mirror() },
+        ] {
+            assert_eq!(with(vec![wrong]), Err(BadRoute::BadMirror("main".to_owned())));
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! One attempt over HTTP.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Bytes,
@@ -51,6 +54,17 @@ pub struct Answer {
     pub rest: Option<Incoming>,
     /// Why the pod declined, if it did and said so.
     pub code: Option<ErrorCode>,
+    /// When the pod was asked.
+    pub asked: Instant,
+    /// From then to the first bytes.
+    pub first_after: Duration,
+}
+
+/// Why there is no answer at all.
+pub(crate) struct Unsent {
+    pub(crate) failure: Failure,
+    /// Whether there was a connection.
+    pub(crate) connected: bool,
 }
 
 impl Default for Upstream {
@@ -68,17 +82,25 @@ impl Default for Upstream {
 }
 
 impl Upstream {
+    /// Sends the request and waits for the answer's head.
+    pub(crate) async fn send(
+        &self,
+        forward: &Forward,
+        pod: SocketAddr,
+    ) -> Result<Response<Incoming>, Unsent> {
+        let request = build(forward, pod).map_err(|failure| Unsent { failure, connected: true })?;
+        let sent = self.0.request(request).await;
+        sent.map_err(|error| Unsent { failure: broken(&error), connected: !error.is_connect() })
+    }
+
     /// Sends the request to a pod and waits for its first audio.
     pub async fn attempt(&self, forward: &Forward, pod: SocketAddr, time: Duration) -> Outcome<Answer> {
         let attempt = async {
-            let request = match build(forward, pod) {
-                Ok(request) => request,
-                Err(failure) => return Outcome::Failed(failure),
-            };
-            match self.0.request(request).await {
-                Ok(response) => read(response).await,
-                Err(error) if error.is_connect() => Outcome::Unreachable(broken(&error)),
-                Err(error) => Outcome::Failed(broken(&error)),
+            let asked = Instant::now();
+            match self.send(forward, pod).await {
+                Ok(response) => read(response, asked).await,
+                Err(Unsent { failure, connected: false }) => Outcome::Unreachable(failure),
+                Err(Unsent { failure, connected: true }) => Outcome::Failed(failure),
             }
         };
         tokio::time::timeout(time, attempt).await.unwrap_or_else(|_| {
@@ -99,17 +121,18 @@ fn build(forward: &Forward, pod: SocketAddr) -> Result<Request<Full<Bytes>>, Fai
     Ok(request)
 }
 
-async fn read(response: Response<Incoming>) -> Outcome<Answer> {
+async fn read(response: Response<Incoming>, asked: Instant) -> Outcome<Answer> {
     let (head, mut body) = response.into_parts();
     if !head.status.is_success() {
-        return judge(head, body).await;
+        return judge(head, body, asked).await;
     }
     loop {
         match body.frame().await {
             Some(Ok(frame)) => {
                 let Ok(first) = frame.into_data() else { continue };
                 if !first.is_empty() {
-                    return Outcome::Answer(Answer { head, first, rest: Some(body), code: None });
+                    let (rest, first_after) = (Some(body), asked.elapsed());
+                    return Outcome::Answer(Answer { head, first, rest, code: None, asked, first_after });
                 }
             }
             Some(Err(error)) => return Outcome::Failed(broken(&error)),
@@ -123,7 +146,7 @@ async fn read(response: Response<Incoming>) -> Outcome<Answer> {
 }
 
 /// Whether the fault is the caller's, the pod's, or nobody's.
-async fn judge(head: response::Parts, body: Incoming) -> Outcome<Answer> {
+async fn judge(head: response::Parts, body: Incoming, asked: Instant) -> Outcome<Answer> {
     let bytes = match Limited::new(body, MOST_ERROR_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(error) => {
@@ -144,7 +167,8 @@ async fn judge(head: response::Parts, body: Incoming) -> Outcome<Answer> {
             Outcome::Full(failure)
         }
         (status, ..) if status.is_client_error() => {
-            Outcome::Declined(Answer { head, first: bytes, rest: None, code })
+            let first_after = asked.elapsed();
+            Outcome::Declined(Answer { head, first: bytes, rest: None, code, asked, first_after })
         }
         (_, Some(code), Some(told)) => Outcome::Failed(Failure::new(code, told.error.message)),
         (status, ..) => {

@@ -15,10 +15,13 @@ use kube::{
 };
 use ttsfleet_wire::route::ROUTE_KEY;
 
-use crate::{endpoint::Endpoint, gateway::Gateway, route::Route};
+use crate::{endpoint::Endpoint, gateway::Gateway, pool::Pool, route::Route};
 
 /// Label of an EndpointSlice with the name of its Service.
 const SERVICE: &str = "kubernetes.io/service-name";
+
+/// Name of the port that takes requests, where there are others beside it.
+const PORT_NAME: &str = "http";
 
 /// Where to look.
 #[derive(Debug, Clone)]
@@ -84,10 +87,18 @@ pub async fn follow_endpoints(
 fn take_endpoints(slices: &Store<EndpointSlice>, gateway: &Gateway) {
     let Ok(route) = gateway.route() else { return };
     let slices = slices.state();
+    let take = |pool: Arc<Pool>, service: &String| {
+        let of_pool = slices.iter().filter(|slice| service_of(slice) == Some(service));
+        pool.set_endpoints(of_pool.flat_map(|slice| endpoints(slice)).collect());
+    };
     for (name, service) in &route.pools {
         if let Some(pool) = gateway.pools.get(name) {
-            let of_pool = slices.iter().filter(|slice| service_of(slice) == Some(service));
-            pool.set_endpoints(of_pool.flat_map(|slice| endpoints(slice)).collect());
+            take(pool, service);
+        }
+    }
+    for service in route.mirrors.iter().flat_map(|mirror| [&mirror.service, &mirror.judge]) {
+        if let Some(pool) = gateway.mirrors.services.get(service) {
+            take(pool, service);
         }
     }
 }
@@ -99,7 +110,9 @@ fn service_of(slice: &EndpointSlice) -> Option<&String> {
 /// The pods of a slice that take requests. One that is going away is not among
 /// them, though it still answers what it has taken.
 fn endpoints(slice: &EndpointSlice) -> Vec<Endpoint> {
-    let port = slice.ports.iter().flatten().find_map(|port| port.port);
+    let ports = || slice.ports.iter().flatten();
+    let named = ports().find(|port| port.name.as_deref() == Some(PORT_NAME)).or_else(|| ports().next());
+    let port = named.and_then(|port| port.port);
     let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { return Vec::new() };
     let ready = slice.endpoints.iter().flatten().filter(|endpoint| {
         endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready.unwrap_or(true))
@@ -122,7 +135,7 @@ mod tests {
     fn only_ready_pods_with_an_address_are_taken() {
         let slice: EndpointSlice = serde_json::from_value(json!({
             "addressType": "IPv4",
-            "ports": [{"name": "http", "port": 8080}],
+            "ports": [{"name": "health", "port": 8081}, {"name": "http", "port": 8080}],
             "endpoints": [
                 {"addresses": ["10.0.0.1"], "conditions": {"ready": true}, "targetRef": {"uid": "a"}},
                 {"addresses": ["10.0.0.2"], "conditions": {"ready": false, "serving": true, "terminating": true}},

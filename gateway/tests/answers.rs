@@ -1,6 +1,7 @@
 //! What callers get from the gateway, whatever the pods do.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 
 use std::{

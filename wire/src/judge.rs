@@ -86,9 +86,11 @@ pub enum Side {
         sample_rate: u32,
         /// The audio in base64.
         audio: String,
-        /// From the request to the first audio, in milliseconds.
+        /// From asking a pod to its first audio, in milliseconds, without the wait
+        /// for a synthesis thread ([`crate::headers::QUEUE_MS`]): the two sides
+        /// have not equally much to do.
         first_audio_ms: f64,
-        /// From the request to the last, in milliseconds.
+        /// From asking a pod to its last, likewise.
         total_ms: f64,
     },
     /// It failed.

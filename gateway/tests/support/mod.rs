@@ -76,8 +76,12 @@ impl Front {
 
     /// Gives a pool its pods.
     pub(crate) fn pods(&self, pool: &str, addresses: &[SocketAddr]) {
-        let endpoint = |address: &SocketAddr| Endpoint::new(*address, address.to_string());
-        self.gateway.pools.get(pool).unwrap().set_endpoints(addresses.iter().map(endpoint).collect());
+        self.gateway.pools.get(pool).unwrap().set_endpoints(endpoints(addresses));
+    }
+
+    /// Gives a Service beside the pools its pods.
+    pub(crate) fn beside(&self, service: &str, addresses: &[SocketAddr]) {
+        self.gateway.mirrors.services.get(service).unwrap().set_endpoints(endpoints(addresses));
     }
 
     /// Sends a speech request.
@@ -85,6 +89,10 @@ impl Front {
         let request = client().post(format!("{}/v1/audio/speech", self.url)).json(body);
         request.send().await.unwrap()
     }
+}
+
+fn endpoints(addresses: &[SocketAddr]) -> Vec<Endpoint> {
+    addresses.iter().map(|address| Endpoint::new(*address, address.to_string())).collect()
 }
 
 pub(crate) fn client() -> reqwest::Client {

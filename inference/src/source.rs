@@ -1,80 +1,37 @@
 //! Where the model comes from.
 
-mod download;
+mod arrival;
+mod bucket;
+mod claim;
+mod client;
+mod error;
+mod hub;
+mod origin;
+mod progress;
+mod registry;
+mod secret;
+mod stage;
 mod store;
+mod web;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use reqwest::Url;
 use tokio::task::spawn_blocking;
-use ttsfleet_models::{FolderError, Manifest, ModelFolder};
+use ttsfleet_models::{Manifest, ModelFolder};
 use ttsfleet_wire::model::{ModelRecord, ModelSource};
 
-use download::Download;
-pub use download::{Patience, client};
+use client::client;
+pub use error::LoadError;
+pub use progress::StageProgress;
+use secret::Secret;
+pub use stage::Patience;
+use stage::Staging;
+use store::Store;
 
 use crate::state::Served;
-
-/// Why no model could be had. Each message says what to look at.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file with the model's record is missing or wrong.
-    #[error("cannot use the model record {path}: {reason}")]
-    Record {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The address is not one that models are fetched from.
-    #[error("cannot fetch a model from {0:?}: the address must start with file://, http:// or https://")]
-    Address(String),
-    /// The model folder was refused.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// Another model than the one named came.
-    #[error("the model folder holds {found}, but {wanted} was asked for")]
-    OtherModel {
-        /// What is in the folder.
-        found: String,
-        /// What the record names.
-        wanted: String,
-    },
-    /// A file could not be fetched.
-    #[error("cannot fetch {url}: {reason}")]
-    Fetch {
-        /// The address, without credentials and query.
-        url: String,
-        /// What went wrong.
-        reason: String,
-        /// Whether trying again may help.
-        transient: bool,
-    },
-    /// The store could not be written.
-    #[error("cannot write the model store {path}: {source}")]
-    Store {
-        /// The file or folder.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// There is no place for fetched models.
-    #[error("no folder to keep fetched models in: name one with --store")]
-    NoStore,
-    /// The loading code panicked.
-    #[error("loading the model panicked")]
-    Panic,
-}
-
-impl LoadError {
-    /// Whether the same thing may succeed later without anybody mending it.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Fetch { transient: true, .. })
-    }
-}
 
 /// What models are fetched with.
 #[derive(Debug, Clone, Default)]
@@ -89,73 +46,94 @@ pub struct SourcesConfig {
     pub patience: Patience,
 }
 
-/// Brings model folders here, verified.
+/// Brings model folders here, verified. One at a time: two would share the
+/// line and the disk.
 pub struct Sources {
     config: SourcesConfig,
+    one_at_a_time: tokio::sync::Mutex<()>,
+    /// With the digest of each.
     staged: Mutex<Vec<(String, ModelRecord)>>,
 }
 
-/// How far the staging of a model is.
-#[derive(Debug, Default)]
-pub struct StageProgress {
-    /// Bytes in the store so far.
-    pub done: AtomicU64,
-    /// Bytes of the whole folder; 0 until known.
-    pub total: AtomicU64,
-    trouble: Mutex<Option<String>>,
-}
-
-impl StageProgress {
-    /// What went wrong on the way and is tried again.
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Says what went wrong, or that it is over.
-    pub fn set_trouble(&self, trouble: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
-    }
-}
-
 impl Sources {
-    /// Takes no file in hand before the first model is staged.
+    /// Touches nothing before the first model is staged.
     pub fn new(config: SourcesConfig) -> Self {
-        Self { config, staged: Mutex::default() }
+        Self { config, one_at_a_time: tokio::sync::Mutex::default(), staged: Mutex::default() }
     }
 
     /// Brings the model's folder here, verified: its files, its digest where
-    /// one is pinned, and its name and version where the record has them.
+    /// one is pinned, and its name and version where the record has them. What
+    /// is in the store already is not fetched. Dropped half-way, it leaves
+    /// nothing behind but what a later call can go on with.
     ///
     /// # Errors
     /// [`LoadError`].
     pub async fn stage(
         &self,
         record: &ModelRecord,
-        _progress: &StageProgress,
+        progress: &StageProgress,
     ) -> Result<ModelFolder, LoadError> {
-        let source = Source {
-            record: record.clone(),
-            store: self.config.store.clone(),
-            patience: self.config.patience,
-        };
-        let folder = open(&source).await?;
+        let _turn = self.one_at_a_time.lock().await;
+        let folder = self.bring(record, progress).await?;
         check_name(record, folder.manifest())?;
-        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.complete(folder.manifest().files.iter().map(|entry| entry.size).sum());
+        let mut staged = self.known();
         staged.retain(|(_, known)| known != record);
         staged.push((folder.digest(), record.clone()));
         Ok(folder)
     }
 
-    /// The models staged since the start and not forgotten.
-    pub fn staged(&self) -> Vec<ModelRecord> {
-        let staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
-        staged.iter().map(|(_, record)| record.clone()).collect()
+    async fn bring(&self, record: &ModelRecord, progress: &StageProgress) -> Result<ModelFolder, LoadError> {
+        let Some(ModelSource { uri, digest, secret }) = record.source.clone() else {
+            return blocking(|| Ok(ModelFolder::embedded(ttsfleet_voice::FILES)?)).await;
+        };
+        let claims = self.config.claims.clone();
+        match uri.split_once("://") {
+            Some(("file", path)) => {
+                let path = PathBuf::from(path);
+                blocking(move || pinned(ModelFolder::open(&path)?, digest.as_deref())).await
+            }
+            Some(("pvc", place)) => {
+                let place = place.to_owned();
+                blocking(move || pinned(claim::open(claims.as_ref(), &place)?, digest.as_deref())).await
+            }
+            _ => self.fetch(&uri, digest, secret, progress).await,
+        }
     }
 
-    /// Removes all models with other digests (`sha256:…`) from the store.
+    async fn fetch(
+        &self,
+        uri: &str,
+        digest: Option<String>,
+        secret: Option<String>,
+        progress: &StageProgress,
+    ) -> Result<ModelFolder, LoadError> {
+        let secrets = self.config.secrets.clone();
+        let secret = blocking(move || Secret::read(secrets.as_ref(), secret.as_deref())).await?;
+        let origin = origin::connect(uri, &secret, client()?)?;
+        let root = self.config.store.clone().ok_or(LoadError::NoStore)?;
+        let store = Arc::new(Store::open(root, digest.clone()).await?);
+        let patience = self.config.patience;
+        Staging { origin, pinned: digest, store, secret, patience, progress }.run().await
+    }
+
+    /// The models staged since the start and not forgotten.
+    pub fn staged(&self) -> Vec<ModelRecord> {
+        self.known().iter().map(|(_, record)| record.clone()).collect()
+    }
+
+    /// Removes all models with other digests (`sha256:…`) from the store. What
+    /// cannot be removed now is at the next call.
     pub fn forget_all_but(&self, digests: &[String]) {
-        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
-        staged.retain(|(digest, _)| digests.contains(digest));
+        self.known().retain(|(digest, _)| digests.contains(digest));
+        let Some(root) = &self.config.store else { return };
+        if let Err(error) = store::remove_all_but(root, digests) {
+            tracing::warn!(%error, path = %root.display(), "cannot remove models from the store");
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<(String, ModelRecord)>> {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,7 +171,6 @@ pub fn record_of_folder(folder: &Path) -> ModelRecord {
 /// [`LoadError`].
 pub async fn load(source: Source) -> Result<Served, LoadError> {
     let folder = open(&source).await?;
-    check_name(&source.record, folder.manifest())?;
     blocking(move || {
         let model = ttsfleet_models::load(&folder)?;
         Ok(Served { model, digest: folder.digest() })
@@ -206,25 +183,13 @@ pub async fn load(source: Source) -> Result<Served, LoadError> {
 /// # Errors
 /// [`LoadError`].
 pub async fn open(source: &Source) -> Result<ModelFolder, LoadError> {
-    let Some(ModelSource { uri, digest, secret: _ }) = source.record.source.clone() else {
-        return blocking(|| Ok(ModelFolder::embedded(ttsfleet_voice::FILES)?)).await;
-    };
-    if let Some(path) = uri.strip_prefix("file://") {
-        let path = PathBuf::from(path);
-        return blocking(move || open_folder(&path, digest.as_deref())).await;
-    }
-    let url = Url::parse(&uri).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let url = url.ok_or_else(|| LoadError::Address(scheme_only(&uri)))?;
-    let store = source.store.clone().ok_or(LoadError::NoStore)?;
-    let store = Arc::new(store::Store::open(store).await?);
-    Download::new(client()?, url, digest, store, source.patience).run().await
+    let Source { record, store, patience } = source.clone();
+    let sources = Sources::new(SourcesConfig { store, patience, ..SourcesConfig::default() });
+    sources.stage(&record, &StageProgress::default()).await
 }
 
-fn open_folder(path: &Path, pinned: Option<&str>) -> Result<ModelFolder, LoadError> {
-    let folder = ModelFolder::open(path)?;
-    if let Some(pinned) = pinned {
-        folder.require_digest(pinned)?;
-    }
+fn pinned(folder: ModelFolder, digest: Option<&str>) -> Result<ModelFolder, LoadError> {
+    digest.map_or(Ok(()), |digest| folder.require_digest(digest))?;
     Ok(folder)
 }
 
@@ -239,11 +204,6 @@ fn check_name(record: &ModelRecord, manifest: &Manifest) -> Result<(), LoadError
         found: format!("{}@{}", manifest.name, manifest.version),
         wanted: format!("{name}@{version}"),
     })
-}
-
-/// An address can hold credentials; its scheme does not.
-fn scheme_only(uri: &str) -> String {
-    uri.split_once("://").map_or_else(String::new, |(scheme, _)| format!("{scheme}://…"))
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,0 +1,56 @@
+//! What is read from the API server and written to it.
+
+use anyhow::{Context, Result, anyhow};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::config::KubeConfigOptions;
+use kube::{Api, Client, Config};
+use serde_json::json;
+use ttsfleet_crds::TtsDeployment;
+
+/// One namespace of a cluster.
+pub(crate) struct Cluster {
+    namespace: String,
+    fleets: Api<TtsDeployment>,
+    pods: Api<Pod>,
+}
+
+impl Cluster {
+    /// Finds the cluster as kubectl does.
+    pub(crate) async fn reach(namespace: Option<String>, context: Option<String>) -> Result<Self> {
+        // Already set if somebody else in the process was first; as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+        let config = Config::from_kubeconfig(&options).await.context("cannot use the kubeconfig")?;
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).context("cannot reach the cluster")?;
+        let (fleets, pods) =
+            (Api::namespaced(client.clone(), &namespace), Api::namespaced(client, &namespace));
+        Ok(Self { namespace, fleets, pods })
+    }
+
+    /// The fleet.
+    pub(crate) async fn fleet(&self, name: &str) -> Result<TtsDeployment> {
+        let fleet =
+            self.fleets.get_opt(name).await.with_context(|| format!("cannot read the fleet {name}"))?;
+        let namespace = &self.namespace;
+        fleet.ok_or_else(|| {
+            anyhow!("there is no fleet {name} in namespace {namespace}; `kubectl get ttsd -A` lists those there are")
+        })
+    }
+
+    /// The fleet's pods of all kinds.
+    pub(crate) async fn pods(&self, fleet: &str) -> Result<Vec<Pod>> {
+        let labels = format!("app.kubernetes.io/name=ttsfleet,app.kubernetes.io/instance={fleet}");
+        let list = self.pods.list(&ListParams::default().labels(&labels)).await;
+        Ok(list.context("cannot list the fleet's pods")?.items)
+    }
+
+    /// Writes an annotation on the fleet.
+    pub(crate) async fn annotate(&self, fleet: &str, key: &str, value: &str) -> Result<()> {
+        let patch = json!({"metadata": {"annotations": {key: value}}});
+        let written = self.fleets.patch(fleet, &PatchParams::default(), &Patch::Merge(patch)).await;
+        written.with_context(|| format!("cannot write the annotation {key} on the fleet {fleet}"))?;
+        Ok(())
+    }
+}

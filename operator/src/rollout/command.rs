@@ -51,6 +51,14 @@ impl Commands {
     pub(super) fn all(&self) -> impl Iterator<Item = &Command> {
         [&self.promote, &self.abort, &self.retry].into_iter().flatten()
     }
+
+    /// Those that have not had their effect.
+    pub(super) fn unspent(&self, spent: &[String]) -> Self {
+        let keep = |commands: &[Command]| {
+            commands.iter().filter(|command| !spent.contains(&command.id)).cloned().collect()
+        };
+        Self { promote: keep(&self.promote), abort: keep(&self.abort), retry: keep(&self.retry) }
+    }
 }
 
 impl Command {

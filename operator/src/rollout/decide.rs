@@ -1,30 +1,364 @@
-//! The one function that decides.
+//! The one function that decides, and what a step from one phase to the next
+//! does to the record.
 
-use super::command::Commands;
-use super::decision::{Decision, Progress, Quality, Wants};
-use super::record::PoolRecord;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ttsfleet_crds::{RolloutPhase, Strategy};
+use ttsfleet_wire::model::ModelRecord;
+
+use super::command::{Command, Commands};
+use super::decision::{Comparison, Decision, Note, Order, Wants};
+use super::record::{
+    Ended, Ending, Entry, Hold, MOST_ENTRIES, Outcome, PoolRecord, Previous, Rollout, pinned, same_model,
+};
 use super::view::{PoolSpec, PoolView};
+use super::{orders, pods, report, swap, trial};
+
+/// How often pods and judge are looked at while something is under way.
+const POLL: Duration = Duration::from_secs(1);
+/// The same while a rollout is held by the spec.
+const SLOW_POLL: Duration = Duration::from_secs(15);
+/// How long no pod may be ready before a new model is taken for the remedy.
+const DOWN: Duration = Duration::from_secs(120);
 
 /// What follows for a pool from what is asked, what is on record and what was
-/// seen.
+/// seen. At most one step from phase to phase is taken; the orders and wants
+/// are those of the next record.
 pub fn decide(spec: &PoolSpec, commands: &Commands, record: &PoolRecord, view: &PoolView) -> Decision {
-    let _ = (spec, commands, view);
+    let mut next = tidy(spec, commands, record);
+    let input = Input { spec, commands: commands.unspent(&next.spent), view };
+    let mut notes = Vec::new();
+    let message = step(&input, &mut next, &mut notes);
+    let orders = orders::orders(spec, &next, view);
+    let progress = report::progress(spec, &next, view, message);
     Decision {
-        record: record.clone(),
-        orders: Vec::new(),
-        wants: Wants::default(),
-        progress: Progress {
-            phase: ttsfleet_crds::RolloutPhase::Stable,
-            rollout: None,
-            serving: Vec::new(),
-            history: Vec::new(),
-        },
-        quality: Quality {
-            status: Some(true),
-            reason: ttsfleet_crds::conditions::Reason::NothingToJudge,
-            message: String::new(),
-        },
-        notes: Vec::new(),
-        recheck: None,
+        quality: report::quality(spec, &next, view, &progress),
+        recheck: recheck(spec, &next, next != *record, &orders),
+        wants: wants(&next),
+        record: next,
+        orders,
+        progress,
+        notes,
     }
+}
+
+/// What a phase looks at.
+pub(super) struct Input<'a> {
+    pub(super) spec: &'a PoolSpec,
+    /// Those that have not had their effect.
+    pub(super) commands: Commands,
+    pub(super) view: &'a PoolView,
+}
+
+impl Input<'_> {
+    /// How long a rollout is where it is, without the time for which the spec
+    /// holds it.
+    pub(super) fn elapsed(&self, rollout: &Rollout) -> Duration {
+        self.since(rollout, rollout.since)
+    }
+
+    /// How long ago something was, in the same sense.
+    pub(super) fn since(&self, rollout: &Rollout, then: Timestamp) -> Duration {
+        elapsed(then, rollout.held_since.unwrap_or(self.view.now))
+    }
+
+    /// Whether nobody is left to be spared an untested model, or to compare it
+    /// with.
+    pub(super) fn is_down(&self, rollout: &Rollout) -> bool {
+        let empty = self.spec.replicas == 0 && self.view.pods.is_empty();
+        empty || rollout.down_since.is_some_and(|since| elapsed(since, self.view.now) >= DOWN)
+    }
+
+    /// Whether one of the commands is about the candidate.
+    pub(super) fn told(&self, commands: &[Command], rollout: &Rollout) -> bool {
+        commands
+            .iter()
+            .any(|command| command.is_about(&rollout.candidate, rollout.candidate_digest.as_deref()))
+    }
+}
+
+/// What a phase comes to.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Nothing changes; what it waits for, if that is not what it said before.
+    Stay(Option<String>),
+    /// On to Staging, Shadowing, Promoting or Soaking.
+    Go(RolloutPhase, String),
+    /// It waits for somebody.
+    Hold(Hold, String),
+    /// It is written down as what pods load at start, with nobody to swap.
+    Adopt(String),
+    /// It ends; pods that serve the candidate go back first.
+    End(Ending),
+    /// It is over.
+    Done(String),
+}
+
+impl Next {
+    /// The candidate is not to be tried again.
+    pub(super) fn refuse(outcome: Outcome, message: String) -> Self {
+        Self::End(Ending { outcome, message, refused: true })
+    }
+}
+
+/// Forgets what no longer matters, and follows a model that has only moved.
+fn tidy(spec: &PoolSpec, commands: &Commands, record: &PoolRecord) -> PoolRecord {
+    let mut record = record.clone();
+    record.spent.retain(|id| commands.all().any(|command| command.id == *id));
+    record.last = record.last.filter(|last| last.is_about(&spec.model));
+    let candidate = record.rollout.as_mut().map(|rollout| &mut rollout.candidate);
+    for model in candidate.into_iter().chain([&mut record.stable]) {
+        if same_model(model, &spec.model) {
+            *model = spec.model.clone();
+        }
+    }
+    record
+}
+
+fn step(input: &Input<'_>, record: &mut PoolRecord, notes: &mut Vec<Note>) -> Option<String> {
+    let Some(mut rollout) = record.rollout.take() else {
+        record.rollout = begin(input, record, notes);
+        return None;
+    };
+    keep_time(input, &mut rollout);
+    let before = rollout.clone();
+    let next = interrupted(input, record, &rollout).unwrap_or_else(|| match rollout.phase {
+        RolloutPhase::Stable | RolloutPhase::Staging => trial::staging(input, &record.stable, &mut rollout),
+        RolloutPhase::Shadowing => trial::shadowing(input, &mut rollout),
+        RolloutPhase::Paused => trial::held(input, &rollout),
+        RolloutPhase::Promoting => swap::promoting(input, &mut rollout),
+        RolloutPhase::Soaking => swap::soaking(input, &rollout),
+        RolloutPhase::Reverting => swap::reverting(input, &record.stable, &rollout),
+    });
+    if rollout.held_since.is_some() && !matches!(next, Next::End(_)) {
+        record.rollout = Some(before);
+        return None;
+    }
+    apply(input, record, rollout, next, notes)
+}
+
+/// Starts what the spec asks for, unless it was refused before.
+fn begin(input: &Input<'_>, record: &mut PoolRecord, notes: &mut Vec<Note>) -> Option<Rollout> {
+    let (spec, view) = (input.spec, input.view);
+    let outdated = view.pods.iter().any(|pod| pod.ready && !pod.current);
+    if same_model(&spec.model, &record.stable) || spec.paused || outdated {
+        return None;
+    }
+    if let Some(last) = record.last.as_ref().filter(|last| last.outcome.is_refusal()) {
+        let about = |command: &&Command| command.is_about(&spec.model, last.digest.as_deref());
+        let retry = input.commands.retry.iter().find(about)?;
+        record.spent.push(retry.id.clone());
+    }
+    record.last = None;
+    let tested = spec.strategy == Strategy::Shadow;
+    let (new, old) = (spec.model.title(), record.stable.title());
+    let message = match tested {
+        true => format!("{new} is loaded in the shadow, to be compared with {old}"),
+        false => format!("{new} is fetched by the pods, to replace {old} untested"),
+    };
+    notes.push(Note { warning: false, reason: "RolloutStarted", note: message.clone() });
+    Some(Rollout {
+        candidate: spec.model.clone(),
+        candidate_digest: None,
+        baseline_digest: None,
+        phase: RolloutPhase::Staging,
+        since: view.now,
+        started: view.now,
+        tested,
+        message,
+        samples: 0,
+        gates: Vec::new(),
+        hold: None,
+        held_since: None,
+        down_since: None,
+        trial: trial(view),
+        headway: 0,
+        headway_at: None,
+        before: None,
+        seen: pods::seen(&view.pods, &spec.model),
+        ending: None,
+    })
+}
+
+/// Notes since when the pool is down, and keeps the time for which the spec
+/// holds the rollout out of its deadlines.
+fn keep_time(input: &Input<'_>, rollout: &mut Rollout) {
+    let now = input.view.now;
+    let up = input.view.pods.iter().any(|pod| pod.ready);
+    rollout.down_since = (!up).then(|| rollout.down_since.unwrap_or(now));
+    if input.spec.paused && rollout.phase != RolloutPhase::Reverting {
+        rollout.held_since.get_or_insert(now);
+    } else if let Some(held) = rollout.held_since.take() {
+        let pause = now.duration_since(held);
+        for time in [&mut rollout.since].into_iter().chain(rollout.headway_at.as_mut()) {
+            *time = time.saturating_add(pause).unwrap_or(now);
+        }
+    }
+}
+
+/// What ends a rollout in whatever phase it is.
+fn interrupted(input: &Input<'_>, record: &PoolRecord, rollout: &Rollout) -> Option<Next> {
+    if rollout.phase == RolloutPhase::Reverting {
+        return None;
+    }
+    if input.told(&input.commands.abort, rollout) {
+        return Some(Next::refuse(Outcome::Aborted, "called off by hand".to_owned()));
+    }
+    let wanted = &input.spec.model;
+    if same_model(wanted, &rollout.candidate) {
+        return None;
+    }
+    let title = wanted.title();
+    let (outcome, message) = if same_model(wanted, old(record)) {
+        (Outcome::Aborted, format!("the spec names {title} again"))
+    } else {
+        (Outcome::Superseded, format!("the spec names {title} now"))
+    };
+    Some(Next::End(Ending { outcome, message, refused: false }))
+}
+
+/// The model that a rollout goes back to.
+fn old(record: &PoolRecord) -> &ModelRecord {
+    record.previous.as_ref().map_or(&record.stable, |previous| &previous.record)
+}
+
+fn apply(
+    input: &Input<'_>,
+    record: &mut PoolRecord,
+    rollout: Rollout,
+    next: Next,
+    notes: &mut Vec<Note>,
+) -> Option<String> {
+    match next {
+        Next::Stay(message) => {
+            record.rollout = Some(rollout);
+            return message;
+        }
+        Next::Go(phase, message) => enter(input, record, rollout, phase, message, notes),
+        Next::Hold(hold, message) => {
+            let rollout = Rollout { hold: Some(hold), ..rollout };
+            enter(input, record, rollout, RolloutPhase::Paused, message, notes);
+        }
+        Next::Adopt(message) => {
+            record.stable = rollout.candidate.clone();
+            let ending = Ending { outcome: Outcome::Promoted, message, refused: false };
+            finish(input, record, &rollout, ending, notes);
+        }
+        Next::End(ending) if matches!(rollout.phase, RolloutPhase::Promoting | RolloutPhase::Soaking) => {
+            if let Some(previous) = record.previous.take() {
+                record.stable = previous.record;
+            }
+            let message = ending.message.clone();
+            let rollout = Rollout { ending: Some(ending), ..rollout };
+            enter(input, record, rollout, RolloutPhase::Reverting, message, notes);
+        }
+        Next::End(ending) => finish(input, record, &rollout, ending, notes),
+        Next::Done(message) => {
+            let promoted = Ending { outcome: Outcome::Promoted, message, refused: false };
+            let ending = rollout.ending.clone().unwrap_or(promoted);
+            finish(input, record, &rollout, ending, notes);
+        }
+    }
+    None
+}
+
+fn enter(
+    input: &Input<'_>,
+    record: &mut PoolRecord,
+    mut rollout: Rollout,
+    phase: RolloutPhase,
+    message: String,
+    notes: &mut Vec<Note>,
+) {
+    let (pods, now) = (&input.view.pods, input.view.now);
+    match phase {
+        RolloutPhase::Staging => {
+            let about = |command: &&Command| {
+                command.is_about(&rollout.candidate, rollout.candidate_digest.as_deref())
+            };
+            let meant = input.commands.retry.iter().filter(about);
+            record.spent.extend(meant.map(|command| command.id.clone()));
+            rollout.trial = trial(input.view);
+            rollout.candidate_digest = None;
+        }
+        RolloutPhase::Promoting => {
+            rollout.baseline_digest =
+                rollout.baseline_digest.take().or_else(|| pods::reported_digest(pods, &record.stable));
+            rollout.before = Some(pods::performance(pods, &record.stable));
+            rollout.seen = pods::seen(pods, &rollout.candidate);
+        }
+        RolloutPhase::Soaking => {
+            let old = std::mem::replace(&mut record.stable, rollout.candidate.clone());
+            record.previous = Some(Previous { record: old, digest: rollout.baseline_digest.clone() });
+        }
+        RolloutPhase::Stable | RolloutPhase::Shadowing | RolloutPhase::Paused | RolloutPhase::Reverting => {}
+    }
+    rollout.hold = rollout.hold.filter(|_| phase == RolloutPhase::Paused);
+    (rollout.phase, rollout.since, rollout.held_since) = (phase, now, None);
+    rollout.message.clone_from(&message);
+    let title = rollout.candidate.title();
+    notes.push(report::entered(phase, rollout.hold, &format!("{title}: {message}")));
+    record.rollout = Some(rollout);
+}
+
+fn finish(
+    input: &Input<'_>,
+    record: &mut PoolRecord,
+    rollout: &Rollout,
+    ending: Ending,
+    notes: &mut Vec<Note>,
+) {
+    let Ending { outcome, message, refused } = ending;
+    let Rollout { candidate, samples, gates, .. } = rollout.clone();
+    let digest = rollout.candidate_digest.clone().or_else(|| pinned(&candidate).map(str::to_owned));
+    let at = input.view.now;
+    notes.push(report::ended(outcome, &format!("{}: {message}", candidate.title())));
+    let commands = input.commands.all();
+    let meant = commands.filter(|command| command.is_about(&candidate, digest.as_deref()));
+    record.spent.extend(meant.map(|command| command.id.clone()));
+    let model = candidate.title();
+    record.history.insert(0, Entry { model, digest: digest.clone(), outcome, message: message.clone(), at });
+    record.history.truncate(MOST_ENTRIES);
+    let worth_knowing = refused || outcome == Outcome::Promoted;
+    record.last = worth_knowing.then_some(Ended { candidate, digest, outcome, message, at, samples, gates });
+    record.previous = None;
+}
+
+/// The time at which a trial begins is unlike that of any other of the pool.
+fn trial(view: &PoolView) -> String {
+    view.now.as_millisecond().to_string()
+}
+
+fn wants(record: &PoolRecord) -> Wants {
+    let Some(rollout) = record.rollout.as_ref().filter(|rollout| rollout.tested) else {
+        return Wants::default();
+    };
+    let compares = rollout.phase == RolloutPhase::Shadowing;
+    Wants {
+        trial: rollout.trial.clone(),
+        shadow: (compares || rollout.phase == RolloutPhase::Staging).then(|| rollout.candidate.clone()),
+        judge: compares.then(|| Comparison {
+            id: rollout.trial.clone(),
+            baseline_digest: rollout.baseline_digest.clone(),
+            candidate_digest: pods::expected_digest(rollout).map(str::to_owned),
+        }),
+        mirror: compares,
+    }
+}
+
+fn recheck(spec: &PoolSpec, record: &PoolRecord, changed: bool, orders: &[Order]) -> Option<Duration> {
+    let phase = record.rollout.as_ref().map(|rollout| rollout.phase);
+    match phase {
+        _ if changed || !orders.is_empty() => Some(POLL),
+        None | Some(RolloutPhase::Paused) => None,
+        Some(RolloutPhase::Reverting) => Some(POLL),
+        Some(_) if spec.paused => Some(SLOW_POLL),
+        Some(_) => Some(POLL),
+    }
+}
+
+/// None if the clock has gone back.
+fn elapsed(since: Timestamp, until: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(since)).unwrap_or_default()
 }

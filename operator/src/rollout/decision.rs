@@ -61,6 +61,11 @@ pub enum Verb {
 pub struct Wants {
     /// Shadow pods with this model.
     pub shadow: Option<ModelRecord>,
+    /// Tells the shadow of one trial from that of the next; fit for a label's
+    /// value. Pods of another trial are not shown in
+    /// [`super::PoolView::shadow`], because what became of them says nothing of
+    /// this one.
+    pub trial: String,
     /// The judge, and what it compares.
     pub judge: Option<Comparison>,
     /// Copies of callers' requests for the two.

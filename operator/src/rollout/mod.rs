@@ -11,7 +11,12 @@ mod command;
 mod decide;
 mod decision;
 mod gates;
+mod orders;
+mod pods;
 mod record;
+mod report;
+mod swap;
+mod trial;
 mod view;
 
 pub use command::{ABORT_ANNOTATION, Command, Commands, PROMOTE_ANNOTATION, RETRY_ANNOTATION};

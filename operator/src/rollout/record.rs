@@ -76,12 +76,12 @@ pub struct Rollout {
     pub started: Timestamp,
     /// Whether it is compared with the stable model before it is swapped in.
     pub tested: bool,
-    /// Why it is where it is.
+    /// Why it went where it is.
     pub message: String,
-    /// Pairs compared so far.
+    /// Pairs compared when it left Shadowing.
     #[serde(default)]
     pub samples: u64,
-    /// What the gates last said.
+    /// What the gates said then.
     #[serde(default)]
     pub gates: Vec<GateStatus>,
     /// What it waits for; only in [`RolloutPhase::Paused`].
@@ -93,9 +93,9 @@ pub struct Rollout {
     /// Since when no pod of the pool is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down_since: Option<Timestamp>,
-    /// Tells one comparison from the next; set when it begins.
+    /// Tells this trial of it from the next; fit for a label's value.
     #[serde(default)]
-    pub comparison: String,
+    pub trial: String,
     /// How far the pods are with staging and swapping, all together; while
     /// Promoting.
     #[serde(default)]
@@ -142,11 +142,14 @@ pub struct Performance {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Seen {
+    /// Whether it took requests. One that did not is neither waited for nor held
+    /// against the candidate.
+    pub ready: bool,
     /// Restarts of its container.
     pub restarts: u32,
     /// Loads that had failed.
     pub failed_loads: u64,
-    /// Whether it reported a failure of the candidate already.
+    /// Whether it reported a failure of the candidate.
     pub error: bool,
 }
 
@@ -189,8 +192,6 @@ pub struct Ended {
     pub digest: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Whether it was compared.
-    pub tested: bool,
     /// Why it ended so.
     pub message: String,
     /// When.

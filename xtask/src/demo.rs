@@ -1,14 +1,16 @@
-//! `cargo xtask demo`: from nothing to a fleet that speaks.
+//! `cargo xtask demo`: from nothing to a fleet that speaks, and to the two
+//! commands that ship it a new voice.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use ttsfleet_e2e::cluster::Cluster;
 use ttsfleet_e2e::product::{build_images, install, speak};
 use ttsfleet_e2e::progress::{Console, Progress, Step, clock};
 use ttsfleet_e2e::target::{Context, Route, Target};
+use ttsfleet_e2e::voices::Voices;
 
 use crate::run::root;
 
@@ -17,6 +19,9 @@ pub(crate) const CLUSTER: &str = "demo";
 const NAMESPACE: &str = "default";
 const FLEET: &str = "narrator";
 const READY_WITHIN: Duration = Duration::from_secs(180);
+/// A voice to be swapped in, and one to be refused.
+const SOUND: &str = "better";
+const WORSE: &str = "noisy";
 
 /// What `cargo xtask demo` takes.
 #[derive(Debug, clap::Args)]
@@ -53,7 +58,11 @@ pub(crate) fn demo(options: &Options) -> Result<()> {
     let audio = speak(&route.url, &options.text)?;
     std::fs::write(&options.out, &audio)
         .with_context(|| format!("cannot write {}", options.out.display()))?;
-    report(target.as_ref(), &options.out, &audio, &route)
+    report(target.as_ref(), &options.out, &audio, &route)?;
+    progress.note("serving two more voices, for a second act");
+    let voices = Voices::build(&[SOUND, WORSE], &progress)?;
+    voices.serve(target.as_ref(), NAMESPACE)?;
+    second_act(&voices, &route)
 }
 
 fn wait_ready(target: &dyn Target, progress: &dyn Progress) -> Result<()> {
@@ -110,8 +119,39 @@ fn report(target: &dyn Target, out: &Path, audio: &[u8], route: &Route) -> Resul
         ("", "kubectl delete ttsd narrator; helm uninstall ttsfleet -n ttsfleet-system")
     };
     println!("  {shell}kubectl delete pod -l ttsfleet.dev/pool=main --wait=false; kubectl get ttsd -w");
-    println!("  kubectl explain ttsd.spec.pools.resources\n\n`{removal}` removes everything again.");
+    println!("  kubectl explain ttsd.spec.pools.resources\n\n`{removal}` removes everything again.\n");
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the demo's result is for its user")]
+fn second_act(voices: &Voices, route: &Route) -> Result<()> {
+    println!(
+        "\nSecond act: ship a new voice. Each takes a minute or two, and nobody is left without an answer."
+    );
+    if route.lasts() {
+        println!("  eval \"$(cargo xtask env)\"");
+    }
+    println!(
+        "\nOne as good as the voice that speaks now. Both say the same texts, the judge listens, every gate"
+    );
+    println!("passes, and the pods swap to it while they serve: the same pods, no restart.");
+    println!("  {}", shipping(&voices.model(SOUND, NAMESPACE)?));
+    println!(
+        "\nOne with noise in it. The judge hears it in the shadow, a gate refuses it by name, and callers"
+    );
+    println!("never do: the fleet keeps the voice that it has.");
+    println!("  {}", shipping(&voices.model(WORSE, NAMESPACE)?));
+    println!("\nSee either with:");
+    println!("  kubectl ttsfleet status {FLEET} --watch    (docs/PLUGIN.md)");
+    println!("  kubectl describe ttsd {FLEET}");
+    Ok(())
+}
+
+/// The command that has the fleet's pool serve a model. The pool's other fields
+/// stay, which a merge patch of a list would not leave.
+fn shipping(model: &Value) -> String {
+    let patch = json!([{"op": "add", "path": "/spec/pools/0/model", "value": model}]);
+    format!("kubectl -n {NAMESPACE} patch ttsd {FLEET} --type json -p '{patch}'")
 }
 
 #[cfg(test)]
@@ -119,6 +159,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_shell_takes_the_command_that_ships_a_voice_as_one_argument() {
+        let command = shipping(&json!({"name": "hibari", "version": "better"}));
+        let (before, patch) = command.split_once(" -p '").unwrap();
+        assert_eq!(before, "kubectl -n default patch ttsd narrator --type json");
+        let patch = patch.strip_suffix('\'').unwrap();
+        assert!(!patch.contains('\''));
+        let operations: Value = serde_json::from_str(patch).unwrap();
+        assert_eq!(operations[0]["value"]["version"], "better");
+    }
 
     #[test]
     fn an_answer_about_an_older_spec_is_not_readiness() {

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -23,6 +23,13 @@ pub(crate) fn cluster() -> &'static Cluster {
 pub(crate) fn images() -> &'static Images {
     static IMAGES: OnceLock<Images> = OnceLock::new();
     IMAGES.get_or_init(|| Images::with_faults(&Console::default()).unwrap())
+}
+
+/// Load on two cores is told from a fault only if there is one load at a time.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // Whoever had it before may have failed; that is told already.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A namespace that is empty at first and gone in the end.

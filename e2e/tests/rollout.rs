@@ -129,6 +129,7 @@ fn assert_refused(stage: &Stage, version: &str, gates: &[&str]) -> String {
         (&json!("False"), &json!("Rejected")),
         "{condition}"
     );
+    message.to_owned()
 }
 
 #[test]

@@ -138,18 +138,25 @@ fn a_pod_killed_in_the_middle_of_a_stream_ends_it_as_broken_and_never_as_complet
     let one = "{replicas: 1, limits: {maxInputChars: 4096}, gateway: {replicas: 1}, \
                pools: [{name: main, resources: {memory: 512Mi, cpu: 400m}}]}";
     space.fleet("broken", one);
-    let text = "The river runs past the old mill and under the stone bridge. ".repeat(60);
+    let text = "The river runs past the old mill and under the stone bridge. ".repeat(20);
+    space.wait_ready("broken");
+    let url = url(&space, "broken");
+    let host = url.strip_prefix("http://").unwrap();
     for format in ["audio", "sse"] {
-        space.wait_ready("broken");
-        let host = url(&space, "broken").strip_prefix("http://").unwrap().to_owned();
+        eventually("the pod speaks", Duration::from_secs(60), || {
+            let (status, headers, _) = runtime().block_on(speak(&url, &json!({"input": TEXT}), None));
+            status == 200 && headers["x-tts-degraded"].is_null()
+        });
         let pod = pod_of(&space, "inference");
         let body = json!({"input": text, "response_format": "pcm", "stream_format": format}).to_string();
-        let mut socket = TcpStream::connect((host.as_str(), 80)).unwrap();
+        let mut socket = TcpStream::connect((host, 80)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         socket.write_all(request_head(body.len()).as_bytes()).unwrap();
         socket.write_all(body.as_bytes()).unwrap();
         let mut answer = vec![0; 16 << 10];
-        socket.read_exact(&mut answer).unwrap();
+        if let Err(error) = socket.read_exact(&mut answer) {
+            panic!("{error}: {}", String::from_utf8_lossy(&answer[..600]));
+        }
         cluster().signal_pod(&space.name, &pod, PodSignal::Kill).unwrap();
         _ = socket.read_to_end(&mut answer);
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..200]));

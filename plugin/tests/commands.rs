@@ -1,0 +1,80 @@
+//! The plugin against a real API server, with the operator's part played by
+//! the test.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use ttsfleet_e2e::control_plane::{ControlPlane, Options};
+use ttsfleet_e2e::progress::Silent;
+
+const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/generated");
+
+fn server() -> ControlPlane {
+    let server = ControlPlane::start(Options::default(), &Silent).unwrap();
+    server.kubectl(&["apply", "--server-side", "-f", CRDS]).unwrap();
+    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
+    // kubectl takes a CRD that has no conditions at all yet for a broken one.
+    let begun = Instant::now();
+    while let Err(error) = server.kubectl(&established) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{error}");
+    }
+    server
+}
+
+/// Runs the plugin: whether it was content, and all that it said.
+fn plugin(server: &ControlPlane, arguments: &[&str]) -> (bool, String) {
+    let mut plugin = Command::new(env!("CARGO_BIN_EXE_kubectl-ttsfleet"));
+    let output = plugin.args(arguments).env("KUBECONFIG", server.kubeconfig()).output().unwrap();
+    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+fn fleet(server: &ControlPlane) -> Value {
+    serde_json::from_str(&server.kubectl(&["get", "ttsd", "narrator", "-o", "json"]).unwrap()).unwrap()
+}
+
+/// A fleet whose rollout is in this phase.
+fn set(server: &ControlPlane, phase: &str) {
+    let manifest = json!({
+        "apiVersion": "ttsfleet.dev/v1alpha1", "kind": "TtsDeployment",
+        "metadata": {"name": "narrator", "namespace": "default"}, "spec": {},
+    });
+    server.apply(&manifest.to_string()).unwrap();
+    let status = json!({"status": {
+        "observedGeneration": fleet(server)["metadata"]["generation"],
+        "pools": [{
+            "name": "main", "replicas": 2, "ready": 2,
+            "rollout": {
+                "phase": phase, "since": "2026-11-24T12:00:00Z", "samples": 20, "minSamples": 20,
+                "candidate": {"name": "hibari", "version": "better"}, "message": "it waits",
+            },
+        }],
+    }});
+    let line =
+        ["patch", "ttsd", "narrator", "--subresource=status", "--type=merge", "-p", &status.to_string()];
+    server.kubectl(&line).unwrap();
+}
+
+#[test]
+fn what_people_say_is_written_on_the_fleet_and_what_follows_is_told() {
+    let server = server();
+    let (done, said) = plugin(&server, &["status", "narrator"]);
+    assert!(!done && said.contains("there is no fleet narrator in namespace default"), "{said}");
+
+    set(&server, "Paused");
+    let (done, said) = plugin(&server, &["status", "narrator"]);
+    assert!(done && said.contains("candidate hibari@better") && !said.contains('\x1b'), "{said}");
+    let (done, said) = plugin(&server, &["promote", "narrator", "--pool", "main"]);
+    assert!(done && said.contains("swap to hibari@better now"), "{said}");
+    let written = fleet(&server)["metadata"]["annotations"]["ttsfleet.dev/promote"].clone();
+    assert!(written.as_str().unwrap().starts_with("main/hibari@better/20"), "{written}");
+
+    set(&server, "Soaking");
+    let (done, said) = plugin(&server, &["promote", "narrator", "--namespace", "default"]);
+    assert!(!done && said.contains("has been let in already"), "{said}");
+    assert_eq!(fleet(&server)["metadata"]["annotations"]["ttsfleet.dev/promote"], written);
+    let (done, said) = plugin(&server, &["abort", "narrator"]);
+    assert!(done && said.contains("go back"), "{said}");
+}

@@ -43,6 +43,12 @@ pub(crate) const KUBECONFORM: GoProgram =
     program("kubeconform", "checks", "github.com/yannh/kubeconform/cmd/kubeconform", 20);
 pub(crate) const KUBE_SCORE: GoProgram =
     program("kube-score", "checks", "github.com/zegl/kube-score/cmd/kube-score", 30);
+pub(crate) const REGISTRY: GoProgram =
+    program("registry", "sources", "github.com/distribution/distribution/v3/cmd/registry", 60);
+pub(crate) const VERSITYGW: GoProgram =
+    program("versitygw", "sources", "github.com/versity/versitygw/cmd/versitygw", 60);
+pub(crate) const FAKE_GCS: GoProgram =
+    program("fake-gcs-server", "sources", "github.com/fsouza/fake-gcs-server", 40);
 
 impl GoProgram {
     /// Gives the program's file in `folder`, building it if it is not there.

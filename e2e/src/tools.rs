@@ -90,6 +90,12 @@ pub(crate) fn offer(program: &Path, name: &str) -> Result<()> {
     link(program, &bin.join(name))
 }
 
+/// Servers that models are fetched from: `registry` (OCI), `versitygw` (S3) and
+/// `fake-gcs-server` (Google Cloud Storage).
+pub fn ensure_source_servers(progress: &dyn Progress) -> Result<Tools> {
+    ensure(&[gobuild::REGISTRY, gobuild::VERSITYGW, gobuild::FAKE_GCS], progress)
+}
+
 /// Built programs under names that tell versions apart; `bin` links to them.
 fn store() -> Result<PathBuf> {
     Ok(cache_dir()?.join("programs"))

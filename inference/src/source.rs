@@ -108,11 +108,15 @@ impl Sources {
         secret: Option<String>,
         progress: &StageProgress,
     ) -> Result<ModelFolder, LoadError> {
+        let root = self.config.store.clone().ok_or(LoadError::NoStore)?;
+        let store = Arc::new(Store::open(root, digest.clone()).await?);
+        // What is here needs neither the source nor its credentials.
+        if let Some(folder) = Store::look_up(&store, digest.clone()).await? {
+            return Ok(folder);
+        }
         let secrets = self.config.secrets.clone();
         let secret = blocking(move || Secret::read(secrets.as_ref(), secret.as_deref())).await?;
         let origin = origin::connect(uri, &secret, client()?)?;
-        let root = self.config.store.clone().ok_or(LoadError::NoStore)?;
-        let store = Arc::new(Store::open(root, digest.clone()).await?);
         let patience = self.config.patience;
         Staging { origin, pinned: digest, store, secret, patience, progress }.run().await
     }

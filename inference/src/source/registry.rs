@@ -247,7 +247,7 @@ mod tests {
     const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     fn base(place: &str) -> Option<String> {
-        let registry = Registry::new(Client::new(), place, &Secret::default())?;
+        let registry = Registry::new(crate::source::client().unwrap(), place, &Secret::default())?;
         Some(registry.base.to_string())
     }
 

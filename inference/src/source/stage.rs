@@ -52,22 +52,13 @@ pub(super) struct Staging<'a> {
 }
 
 impl Staging<'_> {
-    /// Takes the folder from the store, or fetches it into the store.
+    /// Fetches the folder into the store, in the time there is for it.
     pub(super) async fn run(&self) -> Result<ModelFolder, LoadError> {
-        if let Some(folder) = self.find(self.pinned.clone()).await? {
-            return Ok(folder);
-        }
         let overall = self.patience.overall;
         tokio::time::timeout(overall, self.fetch()).await.unwrap_or_else(|_| {
             let fault = Fault::passing(format!("it took longer than {} s", overall.as_secs()));
             Err(self.error(MANIFEST_NAME, fault))
         })
-    }
-
-    async fn find(&self, digest: Option<String>) -> Result<Option<ModelFolder>, LoadError> {
-        let Some(digest) = digest else { return Ok(None) };
-        let store = Arc::clone(&self.store);
-        blocking(move || Ok(store.find(&digest))).await
     }
 
     async fn fetch(&self) -> Result<ModelFolder, LoadError> {
@@ -78,7 +69,7 @@ impl Staging<'_> {
             return Err(FolderError::WrongDigest { actual: digest, pinned }.into());
         }
         let manifest = Manifest::parse(&bytes)?;
-        if let Some(folder) = self.find(Some(digest.clone())).await? {
+        if let Some(folder) = Store::look_up(&self.store, Some(digest.clone())).await? {
             return Ok(folder);
         }
         let total = total_size(&manifest)?;

@@ -6,6 +6,7 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ttsfleet_models::{FileEntry, MANIFEST_NAME, ModelFolder};
@@ -41,8 +42,17 @@ impl Store {
         &self.root
     }
 
-    /// The folder with that digest, if it is here and unaltered.
-    pub(super) fn find(&self, digest: &str) -> Option<ModelFolder> {
+    /// The folder with that digest, if one is given, and here and unaltered.
+    pub(super) async fn look_up(
+        store: &Arc<Self>,
+        digest: Option<String>,
+    ) -> Result<Option<ModelFolder>, LoadError> {
+        let Some(digest) = digest else { return Ok(None) };
+        let store = Arc::clone(store);
+        blocking(move || Ok(store.find(&digest))).await
+    }
+
+    fn find(&self, digest: &str) -> Option<ModelFolder> {
         let name = plain(digest);
         let folder = is_digest(&name).then(|| ModelFolder::open(&self.root.join(name)))?.ok()?;
         folder.require_digest(digest).is_ok().then_some(folder)

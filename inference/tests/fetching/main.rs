@@ -1,150 +1,17 @@
 //! Fetching a model from a server that is slow, wrong or hostile.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod disk;
+mod host;
+mod resume;
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::path::Path;
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::{Request, State},
-    http::{StatusCode, header},
-    response::{IntoResponse, Redirect, Response},
-};
-use futures::stream;
-use tempfile::TempDir;
-use ttsfleet_inference::source::{LoadError, Patience, Source, open};
-use ttsfleet_models::{FileEntry, MANIFEST_NAME, Manifest, ModelFolder, sha256_hex};
-use ttsfleet_wire::model::{ModelRecord, ModelSource};
-
-/// How the test's server answers one path.
-#[derive(Clone)]
-enum Reply {
-    Bytes(Vec<u8>),
-    Status(u16),
-    /// Sends a part and breaks off.
-    CutShort(Vec<u8>),
-    Redirect(String),
-    Endless,
-}
-
-/// Replies in turn; the last one stays.
-type Script = Arc<Mutex<HashMap<String, Vec<Reply>>>>;
-
-struct Host {
-    address: SocketAddr,
-    script: Script,
-    asked: Arc<Mutex<Vec<String>>>,
-    store: TempDir,
-}
-
-impl Host {
-    /// A server with a model of two files.
-    async fn start() -> Self {
-        let script = Script::default();
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let routes = Router::new().fallback(reply).with_state((Arc::clone(&script), Arc::clone(&asked)));
-        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = socket.local_addr().unwrap();
-        tokio::spawn(async { axum::serve(socket, routes).await });
-        let host = Self { address, script, asked, store: tempfile::tempdir().unwrap() };
-        host.set("weights.bin", vec![Reply::Bytes(WEIGHTS.to_vec())]);
-        host.set("tables/words.txt", vec![Reply::Bytes(WORDS.to_vec())]);
-        host.set(MANIFEST_NAME, vec![Reply::Bytes(manifest(&entries()))]);
-        host
-    }
-
-    fn set(&self, path: &str, replies: Vec<Reply>) {
-        self.script.lock().unwrap().insert(format!("/m/{path}"), replies);
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-
-    async fn fetch(&self, digest: Option<String>) -> Result<ModelFolder, LoadError> {
-        self.fetch_from(format!("http://{}/m/", self.address), digest).await
-    }
-
-    async fn fetch_from(&self, uri: String, digest: Option<String>) -> Result<ModelFolder, LoadError> {
-        open(&Source {
-            record: ModelRecord {
-                name: String::new(),
-                version: String::new(),
-                source: Some(ModelSource { uri, digest, secret: None }),
-            },
-            store: Some(self.store.path().to_owned()),
-            patience: Patience {
-                attempts: 4,
-                first_pause: Duration::from_millis(1),
-                overall: Duration::from_secs(10),
-            },
-        })
-        .await
-    }
-
-    /// What lies in the store, apart from the lock.
-    fn stored(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.store.path()).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name != ".lock").collect()
-    }
-}
-
-const WEIGHTS: &[u8] = b"0123456789";
-const WORDS: &[u8] = b"hello";
-
-async fn reply(
-    State((script, asked)): State<(Script, Arc<Mutex<Vec<String>>>)>,
-    request: Request,
-) -> Response {
-    let path = request.uri().path().to_owned();
-    asked.lock().unwrap().push(path.clone());
-    let reply = script
-        .lock()
-        .unwrap()
-        .get_mut(&path)
-        .map(|replies| if replies.len() > 1 { replies.remove(0) } else { replies[0].clone() });
-    match reply {
-        None => StatusCode::NOT_FOUND.into_response(),
-        Some(Reply::Bytes(bytes)) => bytes.into_response(),
-        Some(Reply::Status(status)) => StatusCode::from_u16(status).unwrap().into_response(),
-        Some(Reply::Redirect(to)) => Redirect::temporary(&to).into_response(),
-        Some(Reply::CutShort(bytes)) => {
-            let pieces = [Ok(Bytes::from(bytes)), Err(std::io::Error::other("broken off"))];
-            ([(header::CONTENT_LENGTH, "10")], Body::from_stream(stream::iter(pieces))).into_response()
-        }
-        Some(Reply::Endless) => {
-            let piece = Bytes::from(vec![b'x'; 1 << 16]);
-            Body::from_stream(stream::repeat_with(move || Ok::<_, std::io::Error>(piece.clone())))
-                .into_response()
-        }
-    }
-}
-
-fn entry(path: &str, content: &[u8]) -> FileEntry {
-    FileEntry { path: path.into(), size: content.len() as u64, sha256: sha256_hex(content) }
-}
-
-fn entries() -> Vec<FileEntry> {
-    vec![entry("weights.bin", WEIGHTS), entry("tables/words.txt", WORDS)]
-}
-
-fn manifest(files: &[FileEntry]) -> Vec<u8> {
-    let tones = common::Tones::new().manifest;
-    serde_json::to_vec(&Manifest { files: files.to_vec(), ..tones }).unwrap()
-}
-
-fn digest() -> String {
-    format!("sha256:{}", sha256_hex(&manifest(&entries())))
-}
+use host::{Host, Reply, WEIGHTS, WORDS, digest, entries, entry, manifest};
+use ttsfleet_inference::source::StageProgress;
+use ttsfleet_models::MANIFEST_NAME;
 
 #[tokio::test]
 async fn a_model_is_fetched_once_and_then_found_in_the_store() {
@@ -173,8 +40,9 @@ async fn a_stored_model_that_was_altered_is_fetched_anew() {
 #[tokio::test]
 async fn what_an_earlier_server_left_unfinished_is_removed() {
     let host = Host::start().await;
-    let left = host.store.path().join(".incoming-old");
-    std::fs::create_dir_all(left.join("tables")).unwrap();
+    for left in [".incoming-old".to_owned(), format!(".partial-{}", "0".repeat(64))] {
+        std::fs::create_dir_all(host.store.path().join(left).join("tables")).unwrap();
+    }
     host.fetch(None).await.unwrap();
     assert_eq!(host.stored(), [digest().trim_start_matches("sha256:")]);
 }
@@ -307,20 +175,8 @@ async fn a_store_that_cannot_be_written_is_named() {
     let host = Host::start().await;
     let file = host.store.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let source = Source {
-        record: ModelRecord {
-            name: String::new(),
-            version: String::new(),
-            source: Some(ModelSource {
-                uri: format!("http://{}/m", host.address),
-                digest: None,
-                secret: None,
-            }),
-        },
-        store: Some(file.clone()),
-        patience: Patience::default(),
-    };
-    let error = open(&source).await.unwrap_err().to_string();
+    let progress = StageProgress::default();
+    let error = host.stage(&file, host.uri(), None, &progress).await.unwrap_err().to_string();
     assert!(
         error.contains("cannot write the model store") && error.contains(file.to_str().unwrap()),
         "{error}"

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use ttsfleet_serving::{BodyLimits, Connections, logging::LogFormat};
 use ttsfleet_wire::pod;
 
+use crate::admin::TokenHash;
+
 /// Serves speech over HTTP: with the voice built in, or with a model given.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "ttsfleet-inference", version, about)]
@@ -17,6 +19,15 @@ pub struct Args {
     #[arg(long, env = pod::ENV_HEALTH_LISTEN, default_value_t = any_address(pod::HEALTH_PORT))]
     pub health_listen: SocketAddr,
 
+    /// Address of the admin API, which changes the model served.
+    #[arg(long, env = pod::ENV_ADMIN_LISTEN, default_value_t = any_address(pod::ADMIN_PORT))]
+    pub admin_listen: SocketAddr,
+
+    /// Hexadecimal sha256 of the admin API's bearer token; without it there is
+    /// no admin API.
+    #[arg(long, env = pod::ENV_ADMIN_TOKEN_SHA256, hide_env_values = true)]
+    pub admin_token_sha256: Option<TokenHash>,
+
     /// JSON file that says which model to serve, as the operator writes it.
     #[arg(long, env = pod::ENV_MODEL_FILE)]
     pub model_file: Option<PathBuf>,
@@ -28,6 +39,14 @@ pub struct Args {
     /// Folder for fetched models [default: ttsfleet/models in the user's cache folder].
     #[arg(long, env = pod::ENV_STORE)]
     pub store: Option<PathBuf>,
+
+    /// Folder with a folder for each Secret that models are fetched with.
+    #[arg(long, env = pod::ENV_SECRETS)]
+    pub secrets: Option<PathBuf>,
+
+    /// Folder with a folder for each PersistentVolumeClaim that models come from.
+    #[arg(long, env = pod::ENV_CLAIMS)]
+    pub claims: Option<PathBuf>,
 
     /// Synthesis threads [default: one for each CPU].
     #[arg(long, env = pod::ENV_WORKERS, value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -1,20 +1,27 @@
 //! The speech server: HTTP on one side, a [`ttsfleet_models::SpeechModel`] on
 //! the other, and threads of their own for the synthesis in between.
 
+pub mod admin;
 mod admission;
 mod audio;
 mod breaker;
 pub mod config;
 mod http;
+mod keeper;
+mod loading;
+mod memory;
 mod metrics;
 mod outbox;
 mod pool;
 mod run;
 mod server;
+mod slot;
 pub mod source;
 mod state;
+mod warm_up;
 
 pub use audio::Format;
+pub use keeper::Models;
+pub use loading::{MakeModel, ModelFailure};
 pub use run::{RunError, run};
-pub use server::Server;
-pub use state::Served;
+pub use server::{Ports, Server};

@@ -7,7 +7,6 @@ use prometheus_client::{
         family::Family,
         gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
-        info::Info,
     },
     registry::{Registry, Unit},
 };
@@ -18,6 +17,43 @@ use ttsfleet_serving::Outcome;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
     code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Model {
+    name: String,
+    version: String,
+    family: String,
+    digest: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct How {
+    outcome: &'static str,
+}
+
+/// How the model served was to change, and did or did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Swap {
+    /// The first model since the start.
+    First,
+    Swapped,
+    Reverted,
+    /// A newer order took the place of this one.
+    Replaced,
+    Failed,
+}
+
+impl Swap {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Swapped => "swapped",
+            Self::Reverted => "reverted",
+            Self::Replaced => "replaced",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// All that the server counts.
@@ -33,6 +69,12 @@ pub(crate) struct Metrics {
     pub(crate) audio: Counter<f64, AtomicU64>,
     pub(crate) real_time_factor: Histogram,
     pub(crate) load_time: Gauge<f64, AtomicU64>,
+    pub(crate) failed_loads: Counter,
+    model: Family<Model, Gauge>,
+    swaps: Family<How, Counter>,
+    staged_bytes: Gauge,
+    stage_bytes: Gauge,
+    unreturned: Gauge,
 }
 
 impl Metrics {
@@ -50,6 +92,12 @@ impl Metrics {
             audio: Counter::default(),
             real_time_factor: Histogram::new(exponential_buckets(0.005, 2.0, 10)),
             load_time: Gauge::default(),
+            failed_loads: Counter::default(),
+            model: Family::default(),
+            swaps: Family::default(),
+            staged_bytes: Gauge::default(),
+            stage_bytes: Gauge::default(),
+            unreturned: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -82,19 +130,46 @@ impl Metrics {
             "Seconds of work for a second of audio",
             self.real_time_factor.clone(),
         );
-        let (name, help) = ("model_load", "Time from the start until the model could speak");
-        registry.register_with_unit(name, help, Unit::Seconds, self.load_time.clone());
+        self.register_models(registry);
     }
 
-    /// Publishes which model is served; called once.
+    fn register_models(&self, registry: &mut Registry) {
+        registry.register("model_info", "The model served", self.model.clone());
+        let (name, help) = ("model_load", "Loading the model served, and its check sentences");
+        registry.register_with_unit(name, help, Unit::Seconds, self.load_time.clone());
+        registry.register("swaps", "Orders to serve another model, by what came of them", self.swaps.clone());
+        let help = "Models that could not be loaded, or spoke badly";
+        registry.register("failed_loads", help, self.failed_loads.clone());
+        for (name, help, gauge) in [
+            ("staged", "Of the model on its way here, what has come", &self.staged_bytes),
+            ("stage_size", "Of the model on its way here, all of it", &self.stage_bytes),
+            ("unreturned_memory", "What did not come back when a model was freed", &self.unreturned),
+        ] {
+            registry.register_with_unit(name, help, Unit::Bytes, gauge.clone());
+        }
+    }
+
+    /// Publishes which model is served.
     pub(crate) fn set_model(&self, manifest: &Manifest, digest: &str) {
-        let labels = vec![
-            ("name", manifest.name.clone()),
-            ("version", manifest.version.clone()),
-            ("family", manifest.family.clone()),
-            ("digest", digest.to_owned()),
-        ];
-        self.registry().register("ttsfleet_model", "The model served", Info::new(labels));
+        let Manifest { name, version, family, .. } = manifest.clone();
+        self.model.clear();
+        self.model.get_or_create(&Model { name, version, family, digest: digest.to_owned() }).set(1);
+    }
+
+    /// Counts what came of an order to serve another model.
+    pub(crate) fn swapped(&self, how: Swap) {
+        self.swaps.get_or_create(&How { outcome: how.name() }).inc();
+    }
+
+    /// Publishes how far the model on its way here is, in bytes: done, and of.
+    pub(crate) fn set_staging(&self, (done, total): (u64, u64)) {
+        self.staged_bytes.set(done.cast_signed());
+        self.stage_bytes.set(total.cast_signed());
+    }
+
+    /// Publishes what did not come back of a model's memory, in bytes.
+    pub(crate) fn set_unreturned(&self, bytes: u64) {
+        self.unreturned.set(bytes.cast_signed());
     }
 
     /// Counts a request that is over.

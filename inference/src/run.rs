@@ -6,9 +6,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use ttsfleet_wire::model::ModelRecord;
 
 use crate::{
-    Server,
+    Models, Ports, Server,
     config::{Args, Limits},
-    source::{self, LoadError, Patience, Source},
+    loading::ModelFailure,
+    source::{self, LoadError, Patience, Sources, SourcesConfig},
 };
 
 /// Why the server ended before it was asked to.
@@ -17,9 +18,12 @@ pub enum RunError {
     /// A port, a thread or a signal handler could not be had.
     #[error("{0}")]
     Start(#[from] io::Error),
-    /// The model could not be loaded.
+    /// The model's record could not be read.
     #[error("{0}")]
-    Load(#[from] LoadError),
+    Record(#[from] LoadError),
+    /// The model could not be had, loaded or heard.
+    #[error("{0}")]
+    Model(#[from] ModelFailure),
 }
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -37,23 +41,29 @@ pub async fn run(args: &Args) -> Result<(), RunError> {
     };
     let limits = Limits::new(args);
     tracing::info!(workers = limits.workers, max_concurrency = limits.max_concurrency, "starting");
-    let server = Server::bind(args.listen, args.health_listen, limits).await?;
-    let (address, port) = (server.address(), server.address().port());
-    tracing::info!(%address, health = %server.health_address(), "listening");
-    let source = Source {
-        record: record(args)?,
+    let server = Server::bind(&ports(args), limits).await?;
+    let (address, health) = (server.address(), server.health_address());
+    match server.admin_address() {
+        Some(admin) => tracing::info!(%address, %health, %admin, "listening"),
+        None => tracing::info!(%address, %health, "listening"),
+    }
+    tracing::info!(
+        "once it is ready, try: curl -s localhost:{}/v1/audio/speech -H 'content-type: application/json' \
+         -d '{{\"input\": \"Hello there.\", \"response_format\": \"wav\"}}' -o hello.wav",
+        address.port()
+    );
+    let sources = Sources::new(SourcesConfig {
         store: args.store.clone().or_else(user_store),
+        secrets: args.secrets.clone(),
+        claims: args.claims.clone(),
         patience: Patience::default(),
-    };
-    let load = async {
-        let served = source::load(source).await?;
-        tracing::info!(
-            "try: curl -s localhost:{port}/v1/audio/speech -H 'content-type: application/json' \
-             -d '{{\"input\": \"Hello there.\", \"response_format\": \"wav\"}}' -o hello.wav"
-        );
-        Ok::<_, LoadError>(served)
-    };
-    Ok(server.run(load, stop).await?)
+    });
+    Ok(server.run(Models::new(sources), record(args)?, stop).await?)
+}
+
+fn ports(args: &Args) -> Ports {
+    let admin = args.admin_token_sha256.clone().map(|token| (args.admin_listen, token));
+    Ports { speech: args.listen, health: args.health_listen, admin }
 }
 
 /// The voice built in, unless a model was named.

@@ -4,37 +4,53 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use ttsfleet_serving::{Listener, health_routes, serve};
+use ttsfleet_wire::{admin::SwapOrder, model::ModelRecord};
 
 use crate::{
+    admin::{TokenHash, admin_routes},
     config::Limits,
     http::speech_routes,
-    state::{App, Served},
+    keeper::{Keeper, Models},
+    loading::ModelFailure,
+    state::App,
 };
 
 /// How long connections have to end once nothing is in progress on them.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Where a server listens.
+#[derive(Debug, Clone)]
+pub struct Ports {
+    /// The speech API.
+    pub speech: SocketAddr,
+    /// Health and metrics.
+    pub health: SocketAddr,
+    /// The admin API, and the hash of its token; none without.
+    pub admin: Option<(SocketAddr, TokenHash)>,
+}
 
 /// A server that listens but does not answer yet.
 pub struct Server {
     app: Arc<App>,
     speech: Listener,
     health: Listener,
+    admin: Option<(Listener, TokenHash)>,
 }
 
 impl Server {
-    /// Binds both ports.
+    /// Binds the ports.
     ///
     /// # Errors
     /// When a port or the synthesis threads cannot be had.
-    pub async fn bind(listen: SocketAddr, health_listen: SocketAddr, limits: Limits) -> io::Result<Self> {
-        let named = |address: SocketAddr| {
-            move |error: io::Error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            }
+    pub async fn bind(ports: &Ports, limits: Limits) -> io::Result<Self> {
+        let admin = match &ports.admin {
+            Some((address, token)) => Some((bind(*address).await?, token.clone())),
+            None => None,
         };
         Ok(Self {
-            speech: Listener::bind(listen).await.map_err(named(listen))?,
-            health: Listener::bind(health_listen).await.map_err(named(health_listen))?,
+            speech: bind(ports.speech).await?,
+            health: bind(ports.health).await?,
+            admin,
             app: Arc::new(App::new(limits)?),
         })
     }
@@ -49,32 +65,40 @@ impl Server {
         self.health.address()
     }
 
-    /// Answers: unready while `load` runs, then with its model, until `stop`
-    /// ends and what was admitted is answered.
+    /// Address of the admin API, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(listener, _)| listener.address())
+    }
+
+    /// Answers: unready until the first model speaks, then with the model that
+    /// was ordered last, until `stop` ends and what was admitted is answered.
     ///
     /// # Errors
-    /// When `load` fails.
-    pub async fn run<E>(
+    /// When there is no model to serve, and none can be had.
+    pub async fn run(
         self,
-        load: impl Future<Output = Result<Served, E>>,
+        models: Models,
+        first: ModelRecord,
         stop: impl Future<Output = ()>,
-    ) -> Result<(), E> {
-        let Self { app, speech, health } = self;
+    ) -> Result<(), ModelFailure> {
+        let Self { app, speech, health, admin } = self;
+        let keeper = Arc::new(Keeper::new(Arc::clone(&app), models));
+        keeper.swap(SwapOrder { record: first, headroom: Default::default() });
         let (closing, closed) = watch::channel(false);
-        let (asked, scraped) = (Arc::clone(&app), Arc::clone(&app));
+        let (asked, scraped) = (Arc::clone(&app), Arc::clone(&keeper));
         let health_routes = health_routes(move || asked.unready(), move || scraped.metrics_text());
-        let ports = [(speech, speech_routes(Arc::clone(&app))), (health, health_routes)];
-        let ports = ports.map(|(listener, routes)| {
-            let connections = app.limits.connections.clone();
-            tokio::spawn(serve(listener, routes, connections, closed.clone(), GOODBYE))
-        });
-        let mut stop = std::pin::pin!(stop);
+        let mut ports = vec![(speech, speech_routes(Arc::clone(&app))), (health, health_routes)];
+        ports.extend(admin.map(|(listener, token)| (listener, admin_routes(Arc::clone(&keeper), token))));
+        let ports: Vec<_> = ports
+            .into_iter()
+            .map(|(listener, routes)| {
+                let connections = app.limits.connections.clone();
+                tokio::spawn(serve(listener, routes, connections, closed.clone(), GOODBYE))
+            })
+            .collect();
         tokio::select! {
-            loaded = load => {
-                app.serve(loaded?);
-                stop.await;
-            }
-            () = &mut stop => {}
+            failure = keeper.run() => return Err(failure),
+            () = stop => {}
         }
         tracing::info!("stopping: finishing the requests in progress");
         let left = app.admission.drain(app.limits.drain).await;
@@ -87,4 +111,10 @@ impl Server {
         }
         Ok(())
     }
+}
+
+async fn bind(address: SocketAddr) -> io::Result<Listener> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+    Listener::bind(address).await.map_err(named)
 }

@@ -31,8 +31,6 @@ pub use stage::Patience;
 use stage::Staging;
 use store::Store;
 
-use crate::state::Served;
-
 /// What models are fetched with.
 #[derive(Debug, Clone, Default)]
 pub struct SourcesConfig {
@@ -167,19 +165,6 @@ pub fn record_of_folder(folder: &Path) -> ModelRecord {
     let uri = format!("file://{}", folder.display());
     let source = Some(ModelSource { uri, digest: None, secret: None });
     ModelRecord { name: String::new(), version: String::new(), source }
-}
-
-/// Fetches, verifies and loads the model.
-///
-/// # Errors
-/// [`LoadError`].
-pub async fn load(source: Source) -> Result<Served, LoadError> {
-    let folder = open(&source).await?;
-    blocking(move || {
-        let model = ttsfleet_models::load(&folder)?;
-        Ok(Served { model, digest: folder.digest() })
-    })
-    .await
 }
 
 /// Brings the folder here, verified.

@@ -1,32 +1,17 @@
 //! What all handlers share.
 
-use std::{
-    fmt, io,
-    sync::{Arc, OnceLock},
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, io, sync::Arc};
 
-use ttsfleet_models::SpeechModel;
 use ttsfleet_serving::{Failure, Observer, Outcome};
 use ttsfleet_wire::error::ErrorCode;
 
-use crate::{admission::Admission, config::Limits, metrics::Metrics, pool::Pool};
-
-/// A model ready to speak.
-pub struct Served {
-    /// The model.
-    pub model: Box<dyn SpeechModel>,
-    /// `sha256:…` of its manifest.
-    pub digest: String,
-}
-
-impl Served {
-    /// `name@version`.
-    pub fn id(&self) -> String {
-        let manifest = self.model.manifest();
-        format!("{}@{}", manifest.name, manifest.version)
-    }
-}
+use crate::{
+    admission::Admission,
+    config::Limits,
+    metrics::Metrics,
+    pool::Pool,
+    slot::{Served, Slot},
+};
 
 /// What all handlers share.
 pub(crate) struct App {
@@ -34,8 +19,7 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) admission: Admission,
     pub(crate) pool: Pool,
-    started: Instant,
-    served: OnceLock<(Arc<Served>, i64)>,
+    pub(crate) slot: Slot,
 }
 
 impl App {
@@ -45,27 +29,14 @@ impl App {
             admission: Admission::new(&limits, &metrics),
             metrics,
             pool: Pool::start(limits.workers)?,
-            started: Instant::now(),
-            served: OnceLock::new(),
+            slot: Slot::default(),
             limits,
         })
     }
 
-    /// Makes the model known; from now on the server is ready.
-    pub(crate) fn serve(&self, served: Served) {
-        let id = served.id();
-        let digest = served.digest.clone();
-        self.metrics.set_model(served.model.manifest(), &digest);
-        self.metrics.load_time.set(self.started.elapsed().as_secs_f64());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-        if self.served.set((Arc::new(served), now)).is_ok() {
-            tracing::info!(model = id, digest, "model loaded");
-        }
-    }
-
-    /// The model, and when it was loaded in Unix seconds.
-    pub(crate) fn served(&self) -> Result<&(Arc<Served>, i64), Failure> {
-        self.served.get().ok_or_else(|| {
+    /// The model served at this moment: a request asks once, and keeps to it.
+    pub(crate) fn served(&self) -> Result<Arc<Served>, Failure> {
+        self.slot.serving().ok_or_else(|| {
             Failure::new(ErrorCode::ModelNotReady, "The model is still loading; try again soon.")
                 .retry_after(5)
         })
@@ -74,10 +45,8 @@ impl App {
     /// Why the server takes no requests, if so. A busy server is ready: whether
     /// to ask another one is for the gateway to decide, pod by pod.
     pub(crate) fn unready(&self) -> Option<String> {
-        if self.admission.is_draining() {
-            return Some("draining".to_owned());
-        }
-        self.served.get().is_none().then(|| "loading the model".to_owned())
+        let loading = || self.slot.serving().is_none().then(|| "loading the model".to_owned());
+        self.admission.closed().map(|closed| closed.name().to_owned()).or_else(loading)
     }
 
     /// The text of `/metrics`.

@@ -4,14 +4,13 @@
 mod common;
 
 use std::{
-    io,
     sync::{Arc, atomic::Ordering::SeqCst},
     time::Duration,
 };
 
 use common::{
-    IN_FLIGHT, JSON, WAITING, begin, get, limits, metric, occupy, read_answer, say, start, start_loading,
-    until,
+    IN_FLIGHT, JSON, RATE, Seen, WAITING, begin, get, limits, metric, models, occupy, read_answer, say,
+    start, start_loading, until, write_tones,
 };
 use futures::future::join_all;
 use rstest::rstest;
@@ -19,9 +18,8 @@ use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::oneshot,
 };
-use ttsfleet_inference::{Served, config::Limits};
+use ttsfleet_inference::config::Limits;
 use ttsfleet_serving::{BodyLimits, Connections};
 
 fn connections(change: impl FnOnce(&mut Connections)) -> Limits {
@@ -193,30 +191,31 @@ async fn a_body_cut_short_is_answered() {
 
 #[tokio::test]
 async fn while_the_model_loads_requests_are_told_to_wait() {
-    let (loaded, loading) = oneshot::channel::<()>();
-    let model = common::Tones::new();
-    let served = Served { model: Box::new(model), digest: String::new() };
-    let load = async {
-        _ = loading.await;
-        Ok(served)
-    };
-    let server = start_loading(limits(), load, Arc::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let tone = json!({"pitch": 220.0, "seconds": 1.0, "fault": "hang-at-load"});
+    let first = write_tones(&folder.path().join("1"), "1", RATE, tone);
+    let seen = Arc::<Seen>::default();
+    let server = start_loading(limits(), models(&folder, &seen), first, Arc::clone(&seen), folder).await;
     assert_eq!(get(server.health, "/healthz").await.status, 200);
     let ready = get(server.health, "/readyz").await;
     assert_eq!((ready.status, ready.body.as_slice()), (503, b"loading the model\n".as_slice()));
     let answer = say(server.speech, json!({"input": "hi"})).await;
     assert_eq!((answer.status, answer.error_code().as_str()), (503, "ModelNotReady"));
     assert!(answer.header("retry-after").is_some());
-    loaded.send(()).unwrap();
+    seen.released.store(true, SeqCst);
     until("it is ready", async || get(server.health, "/readyz").await.status == 200).await;
     assert_eq!(say(server.speech, json!({"input": "hi"})).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_model_that_cannot_be_loaded_ends_the_server() {
-    let load = async { Err(io::Error::other("no such model")) };
-    let server = start_loading(limits(), load, Arc::default()).await;
-    assert_eq!(server.ended.await.unwrap().unwrap_err().to_string(), "no such model");
+async fn a_first_model_that_cannot_be_loaded_ends_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let tone = json!({"pitch": 220.0, "seconds": 1.0, "fault": "refused-at-load"});
+    let first = write_tones(&folder.path().join("1"), "1", RATE, tone);
+    let seen = Arc::default();
+    let server = start_loading(limits(), models(&folder, &seen), first, seen, folder).await;
+    let reason = server.ended.await.unwrap().unwrap_err().to_string();
+    assert_eq!(reason, "unusable weights: refused on purpose");
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 
 mod common;
 
-use std::io;
+use std::{fs, path::Path, sync::Arc};
 
-use common::{RATE, get, limits, say, start_loading, until};
-use serde_json::json;
-use ttsfleet_inference::source::{Patience, Source, load};
-use ttsfleet_wire::model::ModelRecord;
+use common::{RATE, admin, get, limits, models, say, start_loading, status, until};
+use serde_json::{Value, json};
+use ttsfleet_inference::Models;
+use ttsfleet_models::sha256_hex;
+use ttsfleet_wire::model::{ModelRecord, ModelSource};
 
 /// Between sentences, 0.55 to 0.87 s were measured.
 const LONGEST_SILENCE: f32 = 1.0;
@@ -28,10 +29,10 @@ fn longest_silence(samples: &[f32]) -> f32 {
 
 #[tokio::test]
 async fn the_built_in_voice_speaks_clearly_and_refuses_what_it_cannot_read() {
-    let record = ModelRecord { name: String::new(), version: String::new(), source: None };
-    let source = Source { record, store: None, patience: Patience::default() };
-    let voice = async { load(source).await.map_err(io::Error::other) };
-    let server = start_loading(limits(), voice, Default::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let seen = Arc::default();
+    let models = Models { make: Arc::new(ttsfleet_models::load), ..models(&folder, &seen) };
+    let server = start_loading(limits(), models, ModelRecord::default(), seen, folder).await;
     until("the voice is loaded", async || get(server.health, "/readyz").await.status == 200).await;
 
     let input = "The quick brown fox jumps over the lazy dog. It was a bright cold day in April.";
@@ -58,4 +59,41 @@ async fn the_built_in_voice_speaks_clearly_and_refuses_what_it_cannot_read() {
         let refused = say(server.speech, json!({"input": input})).await;
         assert_eq!((refused.status, refused.error_code().as_str()), (400, "UnsupportedText"), "{input}");
     }
+}
+
+/// The same voice as files, under another version.
+fn write_voice(folder: &Path, version: &str) -> ModelRecord {
+    ttsfleet_voice::write_to(folder).unwrap();
+    let path = folder.join("model.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest["version"] = version.into();
+    let bytes = serde_json::to_vec(&manifest).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    let digest = Some(format!("sha256:{}", sha256_hex(&bytes)));
+    let source = ModelSource { uri: format!("file://{}", folder.display()), digest, secret: None };
+    let name = manifest["name"].as_str().unwrap().to_owned();
+    ModelRecord { name, version: version.into(), source: Some(source) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_version_of_a_voice_gives_its_place_to_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = ["1", "2"].map(|version| write_voice(&folder.path().join(version), version));
+    let seen = Arc::default();
+    let models = Models { make: Arc::new(ttsfleet_models::load), ..models(&folder, &seen) };
+    let server = start_loading(limits(), models, one, seen, folder).await;
+    until("the voice is loaded", async || get(server.health, "/readyz").await.status == 200).await;
+    let order = json!({"record": two, "headroom": "Overlap"});
+    assert_eq!(admin(&server, "POST /v1/model/swap", order).await.status, 202);
+    until("it is swapped", async || {
+        let answer = say(server.speech, json!({"input": "Hello there.", "response_format": "pcm"})).await;
+        assert!(answer.status == 200 && answer.whole, "{}", answer.head);
+        answer.header("x-tts-digest") == two.source.as_ref().unwrap().digest.as_deref()
+    })
+    .await;
+    let said = status(&server).await;
+    assert_eq!((said.serving.unwrap().version, said.previous.unwrap().version), ("2".into(), "1".into()));
+    assert_eq!(admin(&server, "POST /v1/model/free", Value::Null).await.status, 202);
+    until("the old one is gone", async || status(&server).await.previous.is_none()).await;
+    assert_eq!(status(&server).await.error, None);
 }

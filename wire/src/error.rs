@@ -75,8 +75,10 @@ catalogue! {
     ModelNotFound: Business, 404, "invalid_request_error", false, "This server does not serve the model asked for.";
     NotFound: Business, 404, "invalid_request_error", false, "No such path.";
     MethodNotAllowed: Business, 405, "invalid_request_error", false, "The path does not take this method.";
+    NoPreviousModel: Business, 409, "invalid_request_error", false, "The server keeps no model that it could go back to.";
     RequestTimeout: Business, 408, "invalid_request_error", true, "The body did not arrive in time.";
     ClientTooSlow: Business, 408, "invalid_request_error", true, "The client read the answer too slowly, and it was cut off.";
+    WrongModel: Business, 409, "invalid_request_error", false, "The audio is not of the models that the judge compares.";
     BodyTooLarge: Business, 413, "invalid_request_error", false, "The body is larger than the server reads.";
     UnsupportedMediaType: Business, 415, "invalid_request_error", false, "The body is not declared as JSON.";
     TooManyRequests: Business, 429, "rate_limit_error", true, "As many requests as allowed are in progress.";

@@ -1,7 +1,7 @@
 //! The answer with audio, as it is made. Headers are sent once there is audio:
 //! what fails before that is answered with its own status.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -17,7 +17,8 @@ use super::{failures::inference, order::Order};
 use crate::{
     audio::{Format, wav},
     outbox::{Event, Receiver, Spoken},
-    state::{App, Served},
+    slot::Served,
+    state::App,
 };
 
 /// The answer was cut off; the connection shows it by ending without an end.
@@ -29,10 +30,11 @@ struct CutOff(&'static str);
 pub(super) struct Playback {
     app: Arc<App>,
     record: Arc<Record>,
+    served: Arc<Served>,
     receiver: Receiver,
     format: Format,
     events: bool,
-    sample_rate: u32,
+    first_audio: Duration,
     chars: usize,
     cut_from: Option<usize>,
 }
@@ -43,11 +45,12 @@ impl Playback {
         record: Arc<Record>,
         receiver: Receiver,
         order: &Order,
-        served: &Served,
+        served: &Arc<Served>,
     ) -> Self {
-        let sample_rate = served.model.manifest().sample_rate;
+        let served = Arc::clone(served);
         let Order { format, events, chars, cut_from, .. } = *order;
-        Self { app, record, receiver, format, events, sample_rate, chars, cut_from }
+        let first_audio = Duration::ZERO;
+        Self { app, record, served, receiver, format, events, first_audio, chars, cut_from }
     }
 
     /// Waits for the first audio and answers with it, the rest to follow.
@@ -58,6 +61,7 @@ impl Playback {
             Event::Done(_) => return Err(inference("the encoder made no audio")),
         };
         self.record.first_audio();
+        self.first_audio = self.record.started().elapsed();
         match (self.events, self.format) {
             (true, _) => Ok(self.events(first)),
             (false, Format::Wav) => self.wav(first).await,
@@ -81,14 +85,15 @@ impl Playback {
                 Ok(Event::Audio(bytes)) => data.extend_from_slice(&bytes),
                 Ok(Event::Failed(failure)) => return Err(failure),
                 Ok(Event::Done(_)) => {
+                    self.served.answered(self.first_audio);
                     let length = u32::try_from(data.len()).ok();
-                    data.splice(0..0, wav::header(self.sample_rate, length));
+                    data.splice(0..0, wav::header(self.sample_rate(), length));
                     return Ok(self.response(Body::from(data)));
                 }
                 Err(_) => break,
             }
         }
-        data.splice(0..0, wav::header(self.sample_rate, None));
+        data.splice(0..0, wav::header(self.sample_rate(), None));
         Ok(self.file(data.into()))
     }
 
@@ -99,9 +104,12 @@ impl Playback {
             let mut playback = playback?;
             match playback.next().await {
                 Event::Audio(bytes) => Some((Ok(bytes), Some(playback))),
-                Event::Done(_) => None,
+                Event::Done(_) => {
+                    playback.served.answered(playback.first_audio);
+                    None
+                }
                 Event::Failed(failure) => {
-                    playback.record.fail(&failure);
+                    playback.fail(&failure);
                     // What has been made goes out first: an error drops the rest.
                     tokio::task::yield_now().await;
                     Some((Err(CutOff(failure.code.entry().code)), None))
@@ -118,22 +126,35 @@ impl Playback {
         headers.headers_mut().insert(header::CONTENT_TYPE, content_type);
         let mut start = Vec::new();
         if self.format == Format::Wav {
-            start.extend(wav::header(self.sample_rate, None));
+            start.extend(wav::header(self.sample_rate(), None));
         }
         start.extend_from_slice(&first);
         let rest = stream::unfold(Some(self), |playback| async {
             let mut playback = playback?;
             let (event, rest) = match playback.next().await {
                 Event::Audio(bytes) => (delta(&bytes), Some(playback)),
-                Event::Done(spoken) => (done(&spoken, playback.chars, playback.cut_from), None),
+                Event::Done(spoken) => {
+                    playback.served.answered(playback.first_audio);
+                    (done(&spoken, playback.chars, playback.cut_from), None)
+                }
                 Event::Failed(failure) => {
-                    playback.record.fail(&failure);
+                    playback.fail(&failure);
                     (error(&failure, playback.record.request_id()), None)
                 }
             };
             Some((Ok(event), rest))
         });
         headers.map(|_| streamed(Ok(delta(&start)), rest))
+    }
+
+    /// The answer has begun, so that its failure can only break it off.
+    fn fail(&self, failure: &Failure) {
+        self.record.fail(failure);
+        self.served.failed(failure);
+    }
+
+    fn sample_rate(&self) -> u32 {
+        self.served.model().manifest().sample_rate
     }
 
     fn response(&self, body: Body) -> Response {

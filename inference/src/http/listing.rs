@@ -14,15 +14,15 @@ pub(super) async fn models(
     State(app): State<Arc<App>>,
     Extension(record): Extension<Arc<Record>>,
 ) -> Response {
-    let listed = app.served().map(|(served, created)| {
-        let Manifest { name, version, .. } = served.model.manifest();
+    let listed = app.served().map(|served| {
+        let Manifest { name, version, .. } = served.model().manifest();
         let info = ModelInfo {
             id: name.clone(),
             object: "model".to_owned(),
-            created: *created,
+            created: served.loaded.created,
             owned_by: "ttsfleet".to_owned(),
             version: version.clone(),
-            digest: served.digest.clone(),
+            digest: served.loaded.digest.clone(),
         };
         json(&ModelList { object: "list".to_owned(), data: vec![info] })
     });
@@ -34,8 +34,8 @@ pub(super) async fn voices(
     State(app): State<Arc<App>>,
     Extension(record): Extension<Arc<Record>>,
 ) -> Response {
-    let listed = app.served().map(|(served, _)| {
-        let Manifest { voices, languages, sample_rate, .. } = served.model.manifest();
+    let listed = app.served().map(|served| {
+        let Manifest { voices, languages, sample_rate, .. } = served.model().manifest();
         let info = |voice: &String| VoiceInfo {
             id: voice.clone(),
             languages: languages.clone(),

@@ -15,7 +15,7 @@ use axum::{
 use ttsfleet_serving::{Failure, Record, answer, read_json_body};
 use ttsfleet_wire::{
     error::ErrorCode,
-    headers::{INPUT_CHARS, MODEL, QUEUE_MS},
+    headers::{DIGEST, INPUT_CHARS, MODEL, QUEUE_MS, SAMPLE_RATE},
     speech::SpeechRequest,
 };
 
@@ -27,7 +27,8 @@ use super::{
 use crate::{
     audio::EncodeError,
     outbox::{self, Event, Refused, Sender, Spoken},
-    state::{App, Served},
+    slot::Served,
+    state::App,
 };
 
 pub(super) async fn speech(
@@ -43,15 +44,34 @@ async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result
     // An overloaded server says so before it reads anything. The place itself
     // is taken only once the body is here, or slow senders would hold them all.
     app.admission.check()?;
-    let (served, _) = app.served()?;
+    app.served()?;
     let (parts, body) = request.into_parts();
     let body = read_json_body(&parts.headers, body, &app.limits.body).await?;
     let request = SpeechRequest::parse(&body)?;
     drop(body);
-    let sent_chars = sent_chars(&parts.headers);
-    let order = Order::new(request, sent_chars, served.model.manifest(), app.limits.max_input_chars)?;
+    // From here on this is the request's model, whatever is served meanwhile.
+    let served = app.served()?;
+    let order = Order::new(
+        request,
+        sent_chars(&parts.headers),
+        served.model().manifest(),
+        app.limits.max_input_chars,
+    )?;
     record.set_input_chars(order.chars);
     record.hold(app.admission.admit()?);
+    let spoken = answer_with(app, &served, record, order).await;
+    if let Err(failure) = &spoken {
+        served.failed(failure);
+    }
+    spoken
+}
+
+async fn answer_with(
+    app: &Arc<App>,
+    served: &Arc<Served>,
+    record: &Arc<Record>,
+    order: Order,
+) -> Result<Response, Failure> {
     let order = check_text(served, order).await?;
     let (playback, queued) = start(app, served, record, &order).await?;
     let response = playback.respond().await?;
@@ -68,7 +88,7 @@ fn sent_chars(headers: &HeaderMap) -> Option<usize> {
 async fn check_text(served: &Arc<Served>, order: Order) -> Result<Order, Failure> {
     let served = Arc::clone(served);
     let checked = tokio::task::spawn_blocking(move || {
-        served.model.check(&order.utterance()).map_err(of_model)?;
+        served.model().check(&order.utterance()).map_err(of_model)?;
         Ok(order)
     });
     checked.await.unwrap_or_else(|_| Err(inference("the check of the text panicked")))
@@ -106,7 +126,7 @@ fn synthesise(app: &App, served: &Served, order: &Order, mut sender: Sender) {
     let started = Instant::now();
     match encode(served, order, &mut sender) {
         Ok(samples) => {
-            let rate = f64::from(served.model.manifest().sample_rate);
+            let rate = f64::from(served.model().manifest().sample_rate);
             let audio = Duration::from_secs_f64(samples as f64 / rate);
             let work = started.elapsed().saturating_sub(sender.waited());
             app.metrics.audio.inc_by(audio.as_secs_f64());
@@ -136,10 +156,10 @@ impl From<EncodeError> for Stop {
 
 /// Speaks, encodes, hands over; answers the number of samples.
 fn encode(served: &Served, order: &Order, sender: &mut Sender) -> Result<usize, Stop> {
-    let mut encoder = order.format.encoder(served.model.manifest().sample_rate)?;
+    let mut encoder = order.format.encoder(served.model().manifest().sample_rate)?;
     let mut samples = 0;
     let mut stop = None;
-    let spoken = served.model.speak(&order.utterance(), &mut |audio| {
+    let spoken = served.model().speak(&order.utterance(), &mut |audio| {
         samples += audio.len();
         let mut bytes = Vec::new();
         let taken = encoder.push(audio, &mut bytes).map_err(Stop::from);
@@ -172,9 +192,13 @@ fn send(sender: &mut Sender, bytes: Vec<u8>) -> Result<(), Stop> {
 
 fn with_headers(mut response: Response, served: &Served, queued: Duration) -> Response {
     let headers = response.headers_mut();
-    if let Ok(id) = served.id().parse() {
-        headers.insert(MODEL, id);
+    for (name, value) in [(MODEL, served.id().parse()), (DIGEST, served.loaded.digest.parse())] {
+        // A model may have a name that no header can hold.
+        if let Ok(value) = value {
+            headers.insert(name, value);
+        }
     }
+    headers.insert(SAMPLE_RATE, served.model().manifest().sample_rate.into());
     headers.insert(QUEUE_MS, (queued.as_millis() as u64).into());
     response
 }

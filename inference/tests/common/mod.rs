@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::{
+    fs,
     net::SocketAddr,
     ops::ControlFlow,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -13,7 +15,9 @@ use std::{
 };
 
 use clap::Parser;
+use serde::Deserialize;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -21,10 +25,17 @@ use tokio::{
     task::JoinHandle,
 };
 use ttsfleet_inference::{
-    Served, Server,
+    MakeModel, ModelFailure, Models, Ports, Server,
     config::{Args, Limits},
+    source::{Sources, SourcesConfig},
 };
-use ttsfleet_models::{AudioSink, Manifest, SpeechError, SpeechModel, Utterance};
+use ttsfleet_models::{
+    AudioSink, FileEntry, FolderError, Manifest, ModelFolder, SpeechError, SpeechModel, Utterance, sha256_hex,
+};
+use ttsfleet_wire::{
+    admin::ModelStatus,
+    model::{ModelRecord, ModelSource},
+};
 
 pub(crate) const RATE: u32 = 24_000;
 
@@ -37,28 +48,84 @@ pub(crate) struct Seen {
     pub(crate) released: AtomicBool,
 }
 
-/// Speaks one second of a tone for each word. Some words are commands: `spin`
+/// Speaks a tone for each word. Some words are commands: `spin`
 /// speaks until nobody listens, `burn` computes until released, `panic` panics, `fail` fails, `mute` makes
 /// nothing, `nan` gives numbers that are not audio; `ПРИВЕТ` cannot be read.
 pub(crate) struct Tones {
-    pub(crate) manifest: Manifest,
-    pub(crate) seen: Arc<Seen>,
+    manifest: Manifest,
+    tone: Tone,
+    seen: Arc<Seen>,
 }
 
-impl Tones {
-    pub(crate) fn new() -> Self {
-        let manifest = Manifest {
-            family: "tones".into(),
-            name: "tones".into(),
-            version: "1".into(),
-            sample_rate: RATE,
-            languages: vec!["en-US".into()],
-            voices: vec!["low".into(), "high".into()],
-            licence: "Apache-2.0".into(),
-            files: vec![],
-        };
-        Self { manifest, seen: Arc::default() }
-    }
+/// `tone.json` of a folder of tones.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Tone {
+    /// Hertz of the voice `low`; `high` is two octaves above.
+    pitch: f32,
+    /// Length of a word.
+    seconds: f32,
+    #[serde(default)]
+    fault: Fault,
+}
+
+/// What is wrong with the model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Fault {
+    #[default]
+    None,
+    RefusedAtLoad,
+    PanicAtLoad,
+    /// Until released.
+    HangAtLoad,
+    Panic,
+    Silent,
+    Nan,
+    Endless,
+}
+
+/// Makes models of tones from their folders.
+pub(crate) fn make(seen: &Arc<Seen>) -> MakeModel {
+    let seen = Arc::clone(seen);
+    Arc::new(move |folder: &ModelFolder| {
+        let tone: Tone = serde_json::from_slice(folder.bytes("tone.json")?)?;
+        match tone.fault {
+            Fault::RefusedAtLoad => return Err(FolderError::Weights("refused on purpose".to_owned())),
+            Fault::PanicAtLoad => panic!("loading panics on purpose"),
+            Fault::HangAtLoad => {
+                while !seen.released.load(SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            _ => {}
+        }
+        let model = Tones { manifest: folder.manifest().clone(), tone, seen: Arc::clone(&seen) };
+        Ok(Box::new(model) as Box<dyn SpeechModel>)
+    })
+}
+
+/// Writes a folder of tones, and answers its record, with its digest.
+pub(crate) fn write_tones(dir: &Path, version: &str, rate: u32, tone: serde_json::Value) -> ModelRecord {
+    let tone = tone.to_string();
+    let file =
+        FileEntry { path: "tone.json".into(), size: tone.len() as u64, sha256: sha256_hex(tone.as_bytes()) };
+    let manifest = Manifest {
+        family: "tones".into(),
+        name: "tones".into(),
+        version: version.into(),
+        sample_rate: rate,
+        languages: vec!["en-US".into()],
+        voices: vec!["low".into(), "high".into()],
+        licence: "Apache-2.0".into(),
+        files: vec![file],
+    };
+    let manifest = serde_json::to_vec(&manifest).unwrap();
+    fs::create_dir_all(dir).unwrap();
+    fs::write(dir.join("tone.json"), tone).unwrap();
+    fs::write(dir.join("model.json"), &manifest).unwrap();
+    let digest = Some(format!("sha256:{}", sha256_hex(&manifest)));
+    let source = ModelSource { uri: format!("file://{}", dir.display()), digest, secret: None };
+    ModelRecord { name: "tones".into(), version: version.into(), source: Some(source) }
 }
 
 impl SpeechModel for Tones {
@@ -79,8 +146,15 @@ impl SpeechModel for Tones {
 
     fn speak(&self, utterance: &Utterance<'_>, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
         self.seen.started.fetch_add(1, SeqCst);
-        let pitch = if utterance.voice == "high" { 880.0 } else { 220.0 };
-        let seconds = 1.0 / utterance.speed;
+        let pitch = if utterance.voice == "high" { 4.0 * self.tone.pitch } else { self.tone.pitch };
+        let samples = (self.tone.seconds / utterance.speed * self.manifest.sample_rate as f32) as usize;
+        let mut audio = tone(pitch, self.manifest.sample_rate, samples);
+        match self.tone.fault {
+            Fault::Panic => panic!("speaking panics on purpose"),
+            Fault::Silent => audio.fill(0.0),
+            Fault::Nan => audio.fill(f32::NAN),
+            _ => {}
+        }
         for word in utterance.text.split_whitespace() {
             match word {
                 "panic" => panic!("on purpose"),
@@ -94,11 +168,11 @@ impl SpeechModel for Tones {
                 _ => {}
             }
             loop {
-                if sink(&tone(pitch, seconds)) == ControlFlow::Break(()) {
+                if sink(&audio) == ControlFlow::Break(()) {
                     self.seen.broken_off.fetch_add(1, SeqCst);
                     return Ok(());
                 }
-                if word != "spin" {
+                if word != "spin" && self.tone.fault != Fault::Endless {
                     break;
                 }
             }
@@ -107,19 +181,25 @@ impl SpeechModel for Tones {
     }
 }
 
-fn tone(pitch: f32, seconds: f32) -> Vec<f32> {
-    let step = std::f32::consts::TAU * pitch / RATE as f32;
-    (0..(seconds * RATE as f32) as usize).map(|n| 0.5 * (n as f32 * step).sin()).collect()
+fn tone(pitch: f32, rate: u32, samples: usize) -> Vec<f32> {
+    let step = std::f32::consts::TAU * pitch / rate as f32;
+    (0..samples).map(|n| 0.5 * (n as f32 * step).sin()).collect()
 }
 
 /// A running server.
 pub(crate) struct Running {
     pub(crate) speech: SocketAddr,
     pub(crate) health: SocketAddr,
+    pub(crate) admin: SocketAddr,
     pub(crate) seen: Arc<Seen>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
-    pub(crate) ended: JoinHandle<Result<(), std::io::Error>>,
+    pub(crate) ended: JoinHandle<Result<(), ModelFailure>>,
+    /// For model folders; the first one is in `1`.
+    pub(crate) folder: TempDir,
 }
+
+/// The admin API's token in tests.
+pub(crate) const TOKEN: &str = "open sesame";
 
 pub(crate) fn limits() -> Limits {
     let args = Args::parse_from(["test", "--workers", "2", "--max-concurrency", "4"]);
@@ -128,26 +208,52 @@ pub(crate) fn limits() -> Limits {
     Limits { drain: Duration::from_secs(5), whole_wav_wait, ..Limits::new(&args) }
 }
 
+/// A server with tones of 220 Hz, one second a word.
 pub(crate) async fn start(limits: Limits) -> Running {
-    let model = Tones::new();
-    let seen = Arc::clone(&model.seen);
-    let served = Served { model: Box::new(model), digest: "sha256:0".into() };
-    let running = start_loading(limits, async { Ok(served) }, seen).await;
+    start_with(limits, json!({"pitch": 220.0, "seconds": 1.0}), |_| {}).await
+}
+
+/// A ready server with such tones, and its models made as changed.
+pub(crate) async fn start_with(
+    limits: Limits,
+    tone: serde_json::Value,
+    change: impl FnOnce(&mut Models),
+) -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let first = write_tones(&folder.path().join("1"), "1", RATE, tone);
+    let seen = Arc::default();
+    let mut models = models(&folder, &seen);
+    change(&mut models);
+    let running = start_loading(limits, models, first, seen, folder).await;
     until("the server is ready", async || get(running.health, "/readyz").await.status == 200).await;
+    // The check sentences do not count.
+    running.seen.started.store(0, SeqCst);
     running
 }
 
+pub(crate) fn models(folder: &TempDir, seen: &Arc<Seen>) -> Models {
+    let store = Some(folder.path().join("store"));
+    let sources = Sources::new(SourcesConfig { store, ..SourcesConfig::default() });
+    Models { make: make(seen), ..Models::new(sources) }
+}
+
+/// A server that is loading its first model.
 pub(crate) async fn start_loading(
     limits: Limits,
-    load: impl Future<Output = Result<Served, std::io::Error>> + Send + 'static,
+    models: Models,
+    first: ModelRecord,
     seen: Arc<Seen>,
+    folder: TempDir,
 ) -> Running {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::bind(any, any, limits).await.unwrap();
+    let token = sha256_hex(TOKEN.as_bytes()).parse().unwrap();
+    let ports = Ports { speech: any, health: any, admin: Some((any, token)) };
+    let server = Server::bind(&ports, limits).await.unwrap();
     let (speech, health) = (server.address(), server.health_address());
+    let admin = server.admin_address().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let ended = tokio::spawn(server.run(load, async { _ = stopped.await }));
-    Running { speech, health, seen, stop: Some(stop), ended }
+    let ended = tokio::spawn(server.run(models, first, async { _ = stopped.await }));
+    Running { speech, health, admin, seen, stop: Some(stop), ended, folder }
 }
 
 /// A request that keeps a thread busy until its client goes away.
@@ -247,6 +353,30 @@ pub(crate) fn post(body: impl AsRef<[u8]>, headers: &str) -> Vec<u8> {
         body.len()
     );
     [head.as_bytes(), body].concat()
+}
+
+/// Asks the admin API; without a body, that is `null`.
+pub(crate) async fn admin(server: &Running, order: &str, body: serde_json::Value) -> Answer {
+    let headers = format!("{JSON}authorization: Bearer {TOKEN}\r\n");
+    ask_admin(server, &headers, order, body).await
+}
+
+pub(crate) async fn ask_admin(
+    server: &Running,
+    headers: &str,
+    order: &str,
+    body: serde_json::Value,
+) -> Answer {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let head = format!("{order} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{headers}");
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    exchange(server.admin, request.as_bytes()).await
+}
+
+/// What the server says of its models.
+pub(crate) async fn status(server: &Running) -> ModelStatus {
+    let answer = admin(server, "GET /v1/model", serde_json::Value::Null).await;
+    serde_json::from_slice(&answer.body).unwrap()
 }
 
 pub(crate) const JSON: &str = "content-type: application/json\r\n";

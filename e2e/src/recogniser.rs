@@ -49,16 +49,11 @@ pub(crate) fn files(progress: &dyn Progress) -> Result<Vec<ImageFile>> {
         files.insert(PathBuf::from(program), 0o755);
         files.extend(libraries(&tool(&["ldd", program])?)?.into_iter().map(|path| (path, 0o755)));
     }
-    let mut copyrights = BTreeMap::new();
-    for path in files.keys() {
-        let package = tool(&["dpkg-query", "--search", &original(path)?])?;
-        let name = package.split([':', ',']).next().unwrap_or_default();
-        copyrights.insert(Path::new("/usr/share/doc").join(name).join("copyright"), 0o644);
-    }
     let listed = tool(&["dpkg-query", "--listfiles", LANGUAGE])?;
     files.extend(listed.lines().map(|path| (PathBuf::from(path), 0o644)));
-    files.extend(copyrights);
-    let packed = files.into_iter().filter(|(path, _)| path.is_file()).map(|(path, mode)| ImageFile {
+    files.retain(|path, _| path.is_file());
+    files.extend(copyrights(&files)?);
+    let packed = files.into_iter().map(|(path, mode)| ImageFile {
         path: path.to_string_lossy().trim_start_matches('/').to_owned(),
         mode,
         content: Content::File(path),
@@ -75,13 +70,20 @@ fn libraries(listing: &str) -> Result<Vec<PathBuf>> {
     Ok(paths.map(PathBuf::from).collect())
 }
 
-/// The path that the package has a file under: `/lib` is a link to `/usr/lib`,
-/// and some libraries are links that alternatives choose.
-fn original(path: &Path) -> Result<String> {
-    let path = path.canonicalize().with_context(|| format!("there is no {}", path.display()))?;
-    let text = path.to_string_lossy().into_owned();
-    let moved = text.trim_start_matches("/usr").to_owned();
-    Ok(if tool(&["dpkg-query", "--search", &text]).is_ok() { text } else { moved })
+/// The copyright files of the packages that these files are from.
+fn copyrights(files: &BTreeMap<PathBuf, u32>) -> Result<BTreeMap<PathBuf, u32>> {
+    let mut search = Command::new("dpkg-query");
+    search.arg("--search");
+    for file in files.keys() {
+        let file = file.canonicalize().with_context(|| format!("there is no {}", file.display()))?;
+        // `/lib` is a link to `/usr/lib`, and packages have their files under either.
+        search.arg(Path::new("/").join(file.strip_prefix("/usr").unwrap_or(&file))).arg(file);
+    }
+    // It fails where one of all paths is not known, as the other of two is.
+    let found = search.output().context("cannot run dpkg-query")?.stdout;
+    let found = String::from_utf8_lossy(&found).into_owned();
+    let packages = found.lines().filter_map(|line| line.split([':', ',']).next());
+    Ok(packages.map(|name| (Path::new("/usr/share/doc").join(name).join("copyright"), 0o644)).collect())
 }
 
 /// Edits (insertions, deletions, substitutions) between the letters of what was

@@ -119,9 +119,9 @@ pub struct Pool {
         "a pool's name must be at most 20 characters of a-z, 0-9 and '-', and begin and end with a letter or digit; \
          for example: main"
     ))]
-    #[x_kube(validation = Rule::new("!(self in ['gateway', 'shadow', 'jobs', 'judge'])").message(
-        "a pool cannot be named gateway, shadow, jobs or judge, because the fleet's own parts are; choose another \
-         name, for example: main"
+    #[x_kube(validation = Rule::new("!self.matches('^(gateway|jobs|(.*-)?(shadow|judge))$')").message(
+        "a pool cannot be named gateway, shadow, jobs or judge, or end in -shadow or -judge, because the fleet's own \
+         parts are named so; choose another name, for example: main"
     ))]
     pub name: String,
 

@@ -16,6 +16,10 @@ pub struct Args {
     #[arg(long, env = "TTSFLEET_GATEWAY_IMAGE")]
     pub gateway_image: String,
 
+    /// Image of the judge, which listens to new models.
+    #[arg(long, env = "TTSFLEET_JUDGE_IMAGE")]
+    pub judge_image: String,
+
     /// When nodes pull these images.
     #[arg(long, env = "TTSFLEET_PULL_POLICY", value_enum, default_value = "IfNotPresent")]
     pub pull_policy: PullPolicy,
@@ -28,11 +32,12 @@ pub struct Args {
     #[arg(long, env = "TTSFLEET_NAMESPACE")]
     pub namespace: Option<String>,
 
-    /// Namespace of the Lease that says which replica of the operator works.
+    /// Namespace of the operator itself: of the Lease that says which replica
+    /// works, and of the Secret with the key to the pods' admin API.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
     pub lease_namespace: String,
 
-    /// Name of that Lease.
+    /// Name of that Lease; the Secret is called so with -key at its end.
     #[arg(long, env = "TTSFLEET_LEASE_NAME", default_value = "ttsfleet-operator")]
     pub lease_name: String,
 

@@ -19,6 +19,8 @@ use crate::fleet::build::labels;
 use crate::fleet::ownership;
 use crate::kinds::{ChildWriters, Children, Kind, Live};
 
+const OUR_ANNOTATIONS: &str = "ttsfleet.dev/";
+
 /// The objects as last seen.
 #[derive(Clone)]
 pub struct Caches {
@@ -178,7 +180,10 @@ pub(crate) fn fleets(
 ) -> impl Stream<Item = Result<TtsDeployment, watcher::Error>> + Send {
     watch(api, writer, watcher::Config::default(), |fleet: &mut TtsDeployment| {
         fleet.metadata.managed_fields = None;
-        fleet.metadata.annotations = None;
+        // Commands; what others write there may be long.
+        if let Some(annotations) = &mut fleet.metadata.annotations {
+            annotations.retain(|key, _| key.starts_with(OUR_ANNOTATIONS));
+        }
     })
 }
 

@@ -13,9 +13,11 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Resource, ResourceExt};
 use ttsfleet_crds::TtsDeployment;
 
+use crate::admin::Pods;
 use crate::backoff::Pauses;
 use crate::cache::{self, Caches, Writers};
 use crate::fleet::build::{Settings, labels};
+use crate::fleet::models::Memory;
 use crate::fleet::reconcile::{Context, Error, Failures, reconcile};
 use crate::fleet::repairs::Repairs;
 use crate::metrics::Metrics;
@@ -39,6 +41,8 @@ pub struct Operator {
     pub client: Client,
     /// Which fleets to serve.
     pub scope: Scope,
+    /// How pods are talked to.
+    pub pods: Arc<dyn Pods>,
     /// What is the same for every fleet.
     pub settings: Settings,
     /// The time.
@@ -52,7 +56,7 @@ pub struct Operator {
 impl Operator {
     /// Keeps fleets true until `shutdown`, then finishes the passes under way.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
-        let Self { client, scope, settings, clock, metrics, identity } = self;
+        let Self { client, scope, pods, settings, clock, metrics, identity } = self;
         let namespace = match &scope {
             Scope::Cluster => None,
             Scope::Namespace(namespace) => Some(namespace.as_str()),
@@ -65,6 +69,8 @@ impl Operator {
             recorder: Recorder::new(client.clone(), reporter),
             client,
             caches,
+            pods,
+            memory: Memory::default(),
             settings,
             clock,
             repairs: Repairs::default(),

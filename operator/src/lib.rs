@@ -1,5 +1,6 @@
 //! The ttsfleet operator: keeps the objects of every `TtsDeployment` true.
 
+pub mod admin;
 pub mod args;
 mod backoff;
 mod cache;
@@ -7,6 +8,7 @@ mod controller;
 pub mod fleet;
 pub mod gateway_api;
 mod http;
+pub mod key;
 pub mod kinds;
 pub mod leader;
 pub mod metrics;

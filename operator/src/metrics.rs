@@ -10,8 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use ttsfleet_crds::TtsDeployment;
 use ttsfleet_crds::conditions::ConditionType;
+use ttsfleet_crds::{RolloutPhase, TtsDeployment};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -29,6 +29,26 @@ struct Readiness {
     ready: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    outcome: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Phase {
+    phase: String,
+}
+
+/// Phases of a rollout, each of which is always counted.
+const PHASES: [RolloutPhase; 6] = [
+    RolloutPhase::Staging,
+    RolloutPhase::Shadowing,
+    RolloutPhase::Paused,
+    RolloutPhase::Promoting,
+    RolloutPhase::Soaking,
+    RolloutPhase::Reverting,
+];
+
 /// All metrics of the operator. Clones count together.
 #[derive(Clone)]
 pub struct Metrics {
@@ -38,6 +58,8 @@ pub struct Metrics {
     duration: Histogram,
     leader: Gauge,
     fleets: Family<Readiness, Gauge>,
+    rollouts: Family<Phase, Gauge>,
+    rollouts_ended: Family<Ended, Counter>,
     cache: Arc<OnceLock<Store<TtsDeployment>>>,
 }
 
@@ -49,11 +71,15 @@ impl Default for Metrics {
         let duration = Histogram::new(exponential_buckets(0.001, 4.0, 8));
         let leader = Gauge::default();
         let fleets = Family::default();
+        let rollouts = Family::default();
+        let rollouts_ended = Family::default();
         registry.register("reconciles", "Passes over a fleet, by outcome", reconciles.clone());
         registry.register("writes", "Writes to the API server, by kind and operation", writes.clone());
         registry.register("reconcile_duration_seconds", "How long passes take", duration.clone());
         registry.register("leader", "1 while this replica does the work", leader.clone());
         registry.register("fleets", "Fleets, by whether they are ready", fleets.clone());
+        registry.register("rollouts", "Rollouts under way, by phase", rollouts.clone());
+        registry.register("rollouts_ended", "Rollouts that have ended, by outcome", rollouts_ended.clone());
         Self {
             registry: Arc::new(registry),
             reconciles,
@@ -61,6 +87,8 @@ impl Default for Metrics {
             duration,
             leader,
             fleets,
+            rollouts,
+            rollouts_ended,
             cache: Arc::default(),
         }
     }
@@ -84,6 +112,11 @@ impl Metrics {
         self.leader.set(i64::from(leading));
     }
 
+    /// Counts a rollout's end.
+    pub(crate) fn rollout_ended(&self, outcome: String) {
+        self.rollouts_ended.get_or_create(&Ended { outcome }).inc();
+    }
+
     /// Where the fleets to count are.
     pub(crate) fn watch(&self, fleets: Store<TtsDeployment>) {
         // Set once: a process leads at most once.
@@ -99,10 +132,20 @@ impl Metrics {
                 .get_or_create(&Readiness { ready: label })
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+        for phase in PHASES {
+            let count = fleets.iter().flat_map(|fleet| phases(fleet)).filter(|other| *other == phase).count();
+            let label = Phase { phase: phase.to_string() };
+            self.rollouts.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+fn phases(fleet: &TtsDeployment) -> impl Iterator<Item = RolloutPhase> {
+    let pools = fleet.status.iter().flat_map(|status| &status.pools);
+    pools.filter_map(|pool| pool.rollout.as_ref()).map(|rollout| rollout.phase)
 }
 
 fn is_ready(fleet: &TtsDeployment) -> bool {

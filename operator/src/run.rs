@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kube::Client;
@@ -10,12 +11,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tracing_subscriber::EnvFilter;
 
+use crate::admin::Network;
 use crate::args::{Args, LogFormat};
 use crate::controller::{Operator, Scope};
 use crate::fleet::build::Settings;
 use crate::http::{Ready, router};
+use crate::key::AdminKey;
 use crate::leader::{Candidate, system_clock};
 use crate::metrics::Metrics;
+
+/// Pause between tries for the key.
+const KEY_RETRY: Duration = Duration::from_secs(3);
 
 /// Sets logging up. `RUST_LOG` chooses what is logged.
 pub fn logging(format: LogFormat) -> Result<()> {
@@ -78,13 +84,23 @@ async fn lead(
     metrics.leading(true);
     let stopping = Arc::new(Notify::new());
     let notified = Arc::clone(&stopping);
+    let (mut entitled, mut stop) = (std::pin::pin!(entitled), std::pin::pin!(stop));
+    let key = tokio::select! {
+        key = key(&client, &args) => key,
+        () = &mut entitled => return false,
+        () = &mut stop => return true,
+    };
     let operator = Operator {
         client,
         scope: args.namespace.map_or(Scope::Cluster, Scope::Namespace),
+        pods: Arc::new(Network::default()),
         settings: Settings {
             inference_image: args.inference_image,
             gateway_image: args.gateway_image,
+            judge_image: args.judge_image,
             pull_policy: args.pull_policy,
+            namespace: args.lease_namespace,
+            key,
         },
         clock: system_clock(),
         metrics,
@@ -93,13 +109,28 @@ async fn lead(
     let mut running = std::pin::pin!(operator.run(async move { notified.notified().await }));
     tokio::select! {
         () = &mut running => true,
-        () = entitled => false,
-        () = stop => {
+        () = &mut entitled => false,
+        () = &mut stop => {
             tracing::info!("stopping");
             stopping.notify_one();
             running.await;
             true
         }
+    }
+}
+
+/// The key to the pods' admin API, tried for until it is there: without it no
+/// template can be made.
+async fn key(client: &Client, args: &Args) -> AdminKey {
+    loop {
+        match AdminKey::ensure(client, &args.lease_namespace, &format!("{}-key", args.lease_name)).await {
+            Ok(key) => return key,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, namespace = args.lease_namespace, "no key to the pods' admin API");
+            }
+        }
+        tokio::time::sleep(KEY_RETRY).await;
     }
 }
 

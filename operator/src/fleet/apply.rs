@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -130,6 +131,30 @@ impl Applier<'_> {
             child.ensure(self, live).await?;
         }
         Ok(())
+    }
+
+    /// Writes what is on record of a pool, over the version that it was decided
+    /// from and no other. It is ours alone to change, and may change often, so
+    /// that no write of it counts as a repair.
+    pub(crate) async fn record(
+        &mut self,
+        mut wanted: ConfigMap,
+        known: Option<Arc<ConfigMap>>,
+        live: &mut Live,
+    ) -> Result<Arc<ConfigMap>, ApplyError> {
+        let object = describe::<ConfigMap>(&wanted.name_any());
+        match &known {
+            Some(known) => {
+                self.check_owner(&object, known.as_ref())?;
+                wanted.metadata.resource_version = known.resource_version();
+            }
+            None => self.changes.created.push(object),
+        }
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.fleet.namespace);
+        let now = self.patch(&api, &wanted).await?;
+        live.config_maps.retain(|known| known.name_any() != now.name_any());
+        live.config_maps.push(Arc::clone(&now));
+        Ok(now)
     }
 
     pub(crate) async fn ensure<K: Kind>(&mut self, wanted: &K, live: &mut Live) -> Result<(), ApplyError> {

@@ -6,6 +6,7 @@ use ttsfleet_crds::TtsDeploymentStatus;
 use ttsfleet_crds::conditions::{ConditionType, Reason};
 
 use super::apply::Changes;
+use crate::rollout::Note;
 
 /// The API takes notes of up to 1 KiB.
 const LONGEST_NOTE: usize = 1000;
@@ -38,6 +39,12 @@ pub fn events(
         events.push(event(EventType::Normal, "Ready", message));
     }
     events
+}
+
+/// The event of a rollout's step.
+pub(crate) fn of_rollout(note: &Note) -> Event {
+    let type_ = if note.warning { EventType::Warning } else { EventType::Normal };
+    event(type_, note.reason, &note.note)
 }
 
 fn condition(status: Option<&TtsDeploymentStatus>, type_: ConditionType) -> Option<(bool, &str, &str)> {

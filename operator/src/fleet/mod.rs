@@ -1,9 +1,11 @@
-//! One fleet: gather → validate → build → apply → status.
+//! One fleet: gather → validate → look at models → build → apply → have pods
+//! follow → status.
 
 pub mod apply;
 pub mod build;
 pub mod diff;
 pub mod events;
+pub mod models;
 pub mod ownership;
 pub mod pods;
 pub mod reconcile;

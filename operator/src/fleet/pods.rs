@@ -9,9 +9,10 @@ use k8s_openapi::api::core::v1::{
 use kube::ResourceExt;
 use ttsfleet_crds::conditions::Reason;
 
-use super::build::{CONTAINER, GATEWAY_CONTAINER, labels};
+use super::build::{CONTAINER, GATEWAY_CONTAINER, JUDGE_CONTAINER, labels};
 use super::status::Problem;
 use super::validate::{Fleet, FleetGpu, FleetPool};
+use crate::rollout::{self, ProblemKind};
 
 /// How long a container must have run before its last end is forgotten.
 const MEMORY_OF_AN_END: SignedDuration = SignedDuration::from_mins(10);
@@ -22,9 +23,22 @@ const FIRST_SIGNAL: i32 = 128;
 /// The worst thing wrong with the pods.
 pub fn diagnose(fleet: &Fleet, pods: &[Arc<Pod>], now: Timestamp) -> Option<Problem> {
     let staying = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    let mut problems: Vec<Problem> = staying.filter_map(|pod| examine(fleet, pod, now)).collect();
+    let mut problems: Vec<Problem> =
+        staying.filter_map(|pod| examine(Part::serving(fleet, pod)?, pod, now)).collect();
     problems.sort_by(|a, b| (rank(a.reason), &a.message).cmp(&(rank(b.reason), &b.message)));
     problems.into_iter().next()
+}
+
+/// What is wrong with one pod, be it there to serve or for a trial.
+pub(crate) fn trouble(fleet: &Fleet, pod: &Pod, now: Timestamp) -> Option<rollout::Problem> {
+    let part = Part::serving(fleet, pod).or_else(|| Part::of_trial(fleet, pod))?;
+    let Problem { reason, message, .. } = examine(part, pod, now)?;
+    let kind = match reason {
+        Reason::Unschedulable => ProblemKind::Unschedulable,
+        Reason::OutOfMemory | Reason::CrashLooping | Reason::ModelLoadFailed => ProblemKind::Crashed,
+        _ => ProblemKind::Other,
+    };
+    Some(rollout::Problem { kind, message })
 }
 
 /// Lower is worse: what harms a serving pod comes before what keeps one from
@@ -45,11 +59,14 @@ fn rank(reason: Reason) -> u8 {
 enum Part<'a> {
     Pool(&'a FleetPool),
     Gateway(&'a Fleet),
+    Shadow(&'a FleetPool),
+    Judge(&'a Fleet),
 }
 
 impl<'a> Part<'a> {
-    /// None for a pod of a pool that is no longer wanted.
-    fn of(fleet: &'a Fleet, pod: &Pod) -> Option<Self> {
+    /// None for a pod of a pool that is no longer wanted, and for one that
+    /// nobody's request depends on.
+    fn serving(fleet: &'a Fleet, pod: &Pod) -> Option<Self> {
         if pod.labels().get(labels::COMPONENT).is_some_and(|part| part == labels::GATEWAY) {
             return Some(Self::Gateway(fleet));
         }
@@ -57,28 +74,41 @@ impl<'a> Part<'a> {
         fleet.pools.iter().find(|pool| pool.name == *name).map(Self::Pool)
     }
 
+    /// What is there while a model is tried.
+    fn of_trial(fleet: &'a Fleet, pod: &Pod) -> Option<Self> {
+        let name = pod.labels().get(labels::TRIAL_OF)?;
+        let pool = fleet.pools.iter().find(|pool| pool.name == *name)?;
+        match pod.labels().get(labels::COMPONENT)?.as_str() {
+            labels::SHADOW => Some(Self::Shadow(pool)),
+            labels::JUDGE => Some(Self::Judge(fleet)),
+            _ => None,
+        }
+    }
+
     fn container(self) -> &'static str {
         match self {
-            Self::Pool(_) => CONTAINER,
+            Self::Pool(_) | Self::Shadow(_) => CONTAINER,
             Self::Gateway(_) => GATEWAY_CONTAINER,
+            Self::Judge(_) => JUDGE_CONTAINER,
         }
     }
 
     /// Its entry in the spec.
     fn path(self) -> String {
         match self {
-            Self::Pool(pool) => format!("spec.pools[{}]", pool.name),
+            // A shadow's pods are of the pool's shape.
+            Self::Pool(pool) | Self::Shadow(pool) => format!("spec.pools[{}]", pool.name),
             Self::Gateway(_) => "spec.gateway".to_owned(),
+            Self::Judge(_) => "spec.rollout.judge".to_owned(),
         }
     }
 
     fn uses_gpus(self) -> bool {
-        matches!(self, Self::Pool(pool) if pool.gpu != FleetGpu::None)
+        matches!(self, Self::Pool(pool) | Self::Shadow(pool) if pool.gpu != FleetGpu::None)
     }
 }
 
-fn examine(fleet: &Fleet, pod: &Pod, now: Timestamp) -> Option<Problem> {
-    let part = Part::of(fleet, pod)?;
+fn examine(part: Part<'_>, pod: &Pod, now: Timestamp) -> Option<Problem> {
     let status = pod.status.as_ref()?;
     if status.reason.as_deref() == Some("Evicted") {
         let message = format!("Pod {} was evicted: {}", pod.name_any(), quote(status.message.as_deref()));
@@ -102,7 +132,12 @@ fn is_unschedulable(condition: &PodCondition) -> bool {
 fn unschedulable_problem(part: Part<'_>, pod: &Pod, condition: &PodCondition) -> Problem {
     let words = quote(condition.message.as_deref());
     let path = part.path();
-    let advice = if words.contains("nvidia.com/gpu") {
+    let gpu = words.contains("nvidia.com/gpu");
+    let advice = if let (Part::Shadow(_), true) = (part, gpu) {
+        "The pods of a new model need a GPU beside those that serve: add one, share GPUs with gpu.mode: Mps, or \
+         have it swapped in untested with rollout.strategy: Direct and rollout.swap.headroom: DrainFirst."
+            .to_owned()
+    } else if gpu {
         format!("Free a GPU, add a node that has one, or lower {path}.replicas.")
     } else if words.contains("Insufficient") {
         format!("Add a node, or lower {path}.replicas or {path}.resources.")
@@ -166,8 +201,9 @@ fn out_of_memory(
     let at = end.finished_at.as_ref().map_or_else(String::new, |at| format!(" at {}", at.0));
     let path = part.path();
     let (memory, or) = match part {
-        Part::Pool(pool) => (pool.memory, format!(", or lower {path}.capacity.workers")),
+        Part::Pool(pool) | Part::Shadow(pool) => (pool.memory, format!(", or lower {path}.capacity.workers")),
         Part::Gateway(fleet) => (fleet.gateway.memory, String::new()),
+        Part::Judge(fleet) => (fleet.rollout.judge_memory, String::new()),
     };
     let message = format!(
         "Pod {pod} was killed{at} because it needed more memory than its {memory} (restarts: {}). Raise \
@@ -181,7 +217,7 @@ fn out_of_memory(
 fn ended(part: Part<'_>, pod: &str, status: &ContainerStatus, end: &ContainerStateTerminated) -> Problem {
     let words = end.message.as_deref().map(str::trim).filter(|words| !words.is_empty());
     let by_itself = end.exit_code < FIRST_SIGNAL;
-    if let (Part::Pool(pool), Some(words), true) = (part, words, by_itself) {
+    if let (Part::Pool(pool) | Part::Shadow(pool), Some(words), true) = (part, words, by_itself) {
         let message = format!(
             "Pod {pod} could not load the model of pool {} (restarts: {}): {}",
             pool.name,

@@ -14,14 +14,17 @@ use ttsfleet_crds::conditions::Reason;
 use ttsfleet_crds::{TtsDeployment, TtsDeploymentStatus};
 
 use super::apply::{Applier, ApplyError, Changes};
-use super::build::{Settings, build};
+use super::build::{PoolPlan, Settings, build};
+use super::models::{self, Memory};
 use super::repairs::Repairs;
-use super::status::{self, Problem, View};
+use super::status::{self, PoolProgress, Problem, View};
 use super::validate::{Fleet, Invalid, validate};
 use super::{events, pods};
+use crate::admin::Pods;
 use crate::cache::Caches;
 use crate::kinds::Live;
 use crate::metrics::Metrics;
+use crate::rollout::Note;
 use crate::{Clock, FIELD_MANAGER};
 
 /// What a pass works with.
@@ -30,6 +33,10 @@ pub struct Context {
     pub client: Client,
     /// What is known of it.
     pub caches: Caches,
+    /// How pods are talked to.
+    pub pods: Arc<dyn Pods>,
+    /// What they have said, and what was written.
+    pub memory: Memory,
     /// What is the same for every fleet.
     pub settings: Settings,
     /// The time.
@@ -56,6 +63,9 @@ pub enum Error {
     /// A child could not be written.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// Something could not be looked up.
+    #[error("cannot read from the API server")]
+    Read(#[source] kube::Error),
     /// The status could not be written.
     #[error("cannot write the status")]
     Status(#[source] kube::Error),
@@ -68,53 +78,95 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
         return Ok(Action::await_change());
     }
     context.caches.ready().await?;
+    context.remember(&object);
     let now = (context.clock)();
     let mut live = context.caches.gather(&object);
     let mut pass = match validate(&object) {
-        Ok(fleet) => apply(&context, fleet, &mut live, now).await?,
+        Ok(fleet) => carry_out(&context, &object, fleet, &mut live, now).await?,
         Err(invalid) => Pass::invalid(&invalid),
     };
     let pods = pass.fleet.as_ref().and_then(|fleet| pods::diagnose(fleet, &live.pods, now));
-    let recheck = recheck(pass.obstacle.as_ref(), pods.as_ref(), now);
+    let recheck = [recheck(pass.obstacle.as_ref(), pods.as_ref(), now), pass.recheck];
     let status = status::derive(&View {
         object: &object,
         deployments: &live.deployments,
         obstacle: pass.obstacle.take(),
         pods,
+        models: std::mem::take(&mut pass.models),
         now,
     });
     write_status(&context, &object, &status).await?;
-    publish(&context, &object, &status, &pass.changes).await;
+    publish(&context, &object, &status, &pass).await;
     context.failures.forget(&object);
-    Ok(recheck.map_or_else(Action::await_change, Action::requeue))
+    Ok(recheck.into_iter().flatten().min().map_or_else(Action::await_change, Action::requeue))
 }
 
-/// What became of the children.
+impl Context {
+    /// Makes room in memory when a fleet is seen for the first time.
+    fn remember(&self, object: &TtsDeployment) {
+        if !self.memory.knows(&key(object)) {
+            let there = self.caches.fleets.state().iter().filter_map(|fleet| fleet.uid()).collect();
+            self.memory.keep_fleets(&there);
+        }
+    }
+}
+
+/// What became of the children and the models.
+#[derive(Default)]
 struct Pass {
     fleet: Option<Fleet>,
     obstacle: Option<Problem>,
     changes: Changes,
+    models: Vec<PoolProgress>,
+    notes: Vec<Note>,
+    recheck: Option<Duration>,
 }
 
 impl Pass {
     fn invalid(invalid: &Invalid) -> Self {
         let obstacle = Problem { reason: Reason::InvalidSpec, message: invalid.to_string(), until: None };
-        Self { fleet: None, obstacle: Some(obstacle), changes: Changes::default() }
+        Self { obstacle: Some(obstacle), ..Self::default() }
     }
 }
 
-async fn apply(context: &Context, fleet: Fleet, live: &mut Live, now: Timestamp) -> Result<Pass, Error> {
-    let wanted = build(&fleet, &context.settings)?;
+/// Looks at the pools' models, puts on record what follows, makes the children
+/// what they shall be, and only then has the pods do something.
+async fn carry_out(
+    context: &Context,
+    object: &TtsDeployment,
+    fleet: Fleet,
+    live: &mut Live,
+    now: Timestamp,
+) -> Result<Pass, Error> {
+    let pools = models::examine(context, object, &fleet, live, now).await?;
+    let plans: Vec<PoolPlan> = pools.iter().map(|pool| pool.plan.clone()).collect();
+    let wanted = build(&fleet, &context.settings, &plans)?;
     let Context { client, repairs, metrics, .. } = context;
     let mut applier = Applier { client, repairs, metrics, now, fleet: &fleet, changes: Changes::default() };
-    let result = applier.apply(&wanted, live).await;
-    let changes = applier.changes;
-    let obstacle = match result {
-        Ok(()) => None,
-        // What is there keeps serving, and is reported.
-        Err(error) => Some(error.problem().ok_or(error)?),
-    };
-    Ok(Pass { fleet: Some(fleet), obstacle, changes })
+    let recorded = models::put_on_record(context, &mut applier, &pools, live).await;
+    let mut pass = Pass { models: models::progress(&pools), ..Pass::default() };
+    match recorded {
+        Ok(()) => {
+            let result = applier.apply(&wanted, live).await;
+            pass.recheck = models::recheck(&pools);
+            // What is there keeps serving, and is reported. Pods go on with their
+            // models, whatever keeps other objects from being as they shall be.
+            pass.obstacle = obstacle(result)?;
+            pass.notes = models::carry_out(context, &fleet, &pools).await;
+        }
+        Err(error) => pass.obstacle = obstacle(Err(error))?,
+    }
+    pass.changes = applier.changes;
+    pass.fleet = Some(fleet);
+    Ok(pass)
+}
+
+/// What is for the status to say; an error where trying again may help.
+fn obstacle(result: Result<(), ApplyError>) -> Result<Option<Problem>, ApplyError> {
+    match result {
+        Ok(()) => Ok(None),
+        Err(error) => error.problem().map(Some).ok_or(error),
+    }
 }
 
 /// When to look again although nothing has changed. Objects of others are not
@@ -162,8 +214,9 @@ async fn write_status(
     }
 }
 
-async fn publish(context: &Context, object: &TtsDeployment, status: &TtsDeploymentStatus, changes: &Changes) {
-    for event in events::events(object.status.as_ref(), status, changes) {
+async fn publish(context: &Context, object: &TtsDeployment, status: &TtsDeploymentStatus, pass: &Pass) {
+    let told = events::events(object.status.as_ref(), status, &pass.changes);
+    for event in told.into_iter().chain(pass.notes.iter().map(events::of_rollout)) {
         // An event is a courtesy: the status already says it.
         if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
             tracing::debug!(%error, "cannot publish an event");

@@ -1,5 +1,7 @@
 //! What the fleet's status says.
 
+mod models;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,10 +10,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use ttsfleet_crds::conditions::{ConditionType, Reason};
 use ttsfleet_crds::{
-    GatewayStatus, Pool, PoolModel, PoolStatus, RolloutPhase, TtsDeployment, TtsDeploymentStatus,
+    GatewayStatus, Pool, PoolModel, PoolStatus, RolloutPhase, RolloutStatus, TtsDeployment,
+    TtsDeploymentStatus,
 };
+use ttsfleet_wire::model::ModelRecord;
 
 use super::build::labels;
+use crate::rollout::{Progress, Quality};
 
 /// Something wrong that waiting does not solve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +39,24 @@ pub struct View<'a> {
     pub obstacle: Option<Problem>,
     /// What is wrong with the pods.
     pub pods: Option<Problem>,
+    /// How the pools' models get on; empty where that was not looked at, and
+    /// what was said of it before stays.
+    pub models: Vec<PoolProgress>,
     /// The time.
     pub now: Timestamp,
+}
+
+/// How a pool's models get on.
+#[derive(Clone, Debug)]
+pub struct PoolProgress {
+    /// The pool.
+    pub pool: String,
+    /// What its pods load at start.
+    pub stable: ModelRecord,
+    /// How far a rollout is, and what the pods serve.
+    pub progress: Progress,
+    /// What was found of the newest model.
+    pub quality: Quality,
 }
 
 /// The pods of a pool or of the gateway, counted.
@@ -61,7 +82,8 @@ struct Counts {
 /// A condition before it gets its times.
 struct Finding {
     type_: ConditionType,
-    status: bool,
+    /// None if it is not known.
+    status: Option<bool>,
     reason: Reason,
     message: String,
 }
@@ -71,21 +93,28 @@ pub fn derive(view: &View<'_>) -> TtsDeploymentStatus {
     let object = view.object;
     let counts = Counts::of(view);
     let previous = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let conditions = findings(view, &counts)
+    let mut conditions: Vec<Condition> = findings(view, &counts)
         .into_iter()
         .map(|finding| condition(finding, previous, object.metadata.generation, view.now))
         .collect();
+    if view.models.is_empty() {
+        let quality = ConditionType::QualityGate.to_string();
+        conditions.extend(previous.iter().find(|condition| condition.type_ == quality).cloned());
+    }
     let pools = object.spec.pools.iter().zip(&counts.pools);
+    let pools: Vec<PoolStatus> = pools.map(|(pool, count)| pool_status(view, pool, count)).collect();
+    let on_its_way =
+        pools.iter().filter_map(|pool| pool.rollout.as_ref()).find(|rollout| is_under_way(rollout));
     TtsDeploymentStatus {
         observed_generation: object.metadata.generation,
         replicas: counts.pools.iter().map(|count| count.there).sum(),
         ready_replicas: counts.speaking(),
         selector: labels::selector_text(&labels::pods_selector(&object.name_any())),
-        candidate: String::new(),
-        phase: RolloutPhase::Stable.to_string(),
-        model: object.spec.pools.first().map_or_else(String::new, model_text),
+        candidate: on_its_way.map_or_else(String::new, |rollout| title(Some(&rollout.candidate))),
+        phase: on_its_way.map_or(RolloutPhase::Stable, |rollout| rollout.phase).to_string(),
+        model: pools.first().map_or_else(String::new, |pool| title(pool.model.as_ref())),
         gateway: GatewayStatus { replicas: counts.gateway.there, ready: counts.gateway.ready },
-        pools: pools.map(|(pool, count)| pool_status(pool, count)).collect(),
+        pools,
         conditions,
     }
 }
@@ -155,7 +184,9 @@ impl Count {
 
 fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
     let deployments = || view.deployments.iter().map(Arc::as_ref);
-    let stalled = deployments().find_map(|deployment| stalled(view.object, deployment));
+    // That a model cannot be tried is told by what becomes of its rollout.
+    let serving = || deployments().filter(|deployment| !models::is_of_trial(deployment));
+    let stalled = serving().find_map(|deployment| stalled(view.object, deployment));
     let refused = deployments().find_map(refused);
     let problem = view.obstacle.clone().or(refused).or_else(|| view.pods.clone()).or_else(|| stalled.clone());
     let degraded = match &problem {
@@ -170,15 +201,18 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
         (Some(obstacle), _) => (false, obstacle.reason, "Waiting for the problem to be solved.".to_owned()),
         (None, Some(stalled)) => (false, stalled.reason, stalled.message),
         (None, None) if counts.rolling() => (true, Reason::RollingOut, progress.clone()),
-        (None, None) => (false, Reason::Complete, "All pods run the current spec.".to_owned()),
+        (None, None) => models::progressing(view)
+            .unwrap_or_else(|| (false, Reason::Complete, "All pods run the current spec.".to_owned())),
     };
     let ready = ready(view, counts, problem, progress);
     let all = [ready, available(counts), progressing, degraded];
-    ConditionType::ALL
-        .into_iter()
-        .zip(all)
-        .map(|(type_, (status, reason, message))| Finding { type_, status, reason, message })
-        .collect()
+    let all = ConditionType::ALL.into_iter().zip(all).map(|(type_, (status, reason, message))| Finding {
+        type_,
+        status: Some(status),
+        reason,
+        message,
+    });
+    all.chain(models::quality(view)).collect()
 }
 
 /// Whether a request can reach a pod that speaks.
@@ -252,14 +286,16 @@ fn deployment_condition<'a>(status: &'a DeploymentStatus, type_: &str, reason: &
 
 fn condition(finding: Finding, previous: &[Condition], generation: Option<i64>, now: Timestamp) -> Condition {
     let Finding { type_, status, reason, message } = finding;
-    let (type_, status) = (type_.to_string(), if status { "True" } else { "False" });
+    let status = match status {
+        Some(true) => "True",
+        Some(false) => "False",
+        None => "Unknown",
+    };
+    let type_ = type_.to_string();
     let before = previous.iter().find(|condition| condition.type_ == type_ && condition.status == status);
     Condition {
-        // The API keeps whole seconds.
-        last_transition_time: before.map_or_else(
-            || Time(Timestamp::from_second(now.as_second()).unwrap_or(now)),
-            |condition| condition.last_transition_time.clone(),
-        ),
+        last_transition_time: before
+            .map_or_else(|| whole_seconds(now), |condition| condition.last_transition_time.clone()),
         message,
         observed_generation: generation,
         reason: reason.to_string(),
@@ -268,26 +304,37 @@ fn condition(finding: Finding, previous: &[Condition], generation: Option<i64>, 
     }
 }
 
-fn pool_status(pool: &Pool, count: &Count) -> PoolStatus {
-    PoolStatus {
-        name: pool.name.clone(),
-        replicas: count.there,
-        ready: count.ready,
-        model: pool.model.as_ref().map(|model| PoolModel {
-            name: model.name.clone(),
-            version: model.version.clone(),
-            digest: model.source.digest.clone(),
-        }),
-        serving: vec![],
-        rollout: None,
-        history: vec![],
+/// The API keeps whole seconds.
+fn whole_seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}
+
+fn pool_status(view: &View<'_>, pool: &Pool, count: &Count) -> PoolStatus {
+    let (replicas, ready) = (count.there, count.ready);
+    let before = view.object.status.iter().flat_map(|status| &status.pools).find(|old| old.name == pool.name);
+    match (view.models.iter().find(|models| models.pool == pool.name), before) {
+        (Some(models), _) => models::pool_status(models, replicas, ready),
+        (None, Some(before)) => PoolStatus { replicas, ready, ..before.clone() },
+        (None, None) => PoolStatus {
+            name: pool.name.clone(),
+            replicas,
+            ready,
+            model: None,
+            serving: vec![],
+            rollout: None,
+            history: vec![],
+        },
     }
 }
 
-fn model_text(pool: &Pool) -> String {
-    match &pool.model {
-        Some(model) => format!("{}@{}", model.name, model.version),
-        None => "built-in".to_owned(),
+fn is_under_way(rollout: &RolloutStatus) -> bool {
+    rollout.phase != RolloutPhase::Stable
+}
+
+fn title(model: Option<&PoolModel>) -> String {
+    match model {
+        Some(model) if !model.version.is_empty() => format!("{}@{}", model.name, model.version),
+        _ => "built-in".to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! again because the installed definition may be older than the operator.
 
 mod duration;
+mod rollout;
 mod route;
 
 use std::collections::BTreeMap;
@@ -17,8 +18,10 @@ use ttsfleet_crds::{
     Expose, Gateway, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Pool, Resources, Scheduling, TtsDeployment,
     TtsDeploymentSpec,
 };
-use ttsfleet_wire::model::{ModelRecord, ModelSource};
+use ttsfleet_wire::model::ModelRecord;
 use ttsfleet_wire::route::RouteTable;
+
+pub use rollout::FleetRollout;
 
 /// A fleet that can be built.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +42,8 @@ pub struct Fleet {
     pub pools: Vec<FleetPool>,
     /// The gateway.
     pub gateway: FleetGateway,
+    /// How a changed model reaches the pods.
+    pub rollout: FleetRollout,
     /// How the fleet is reached from outside the cluster.
     pub expose: FleetExpose,
 }
@@ -78,7 +83,8 @@ pub struct FleetPool {
     pub name: String,
     /// How many pods.
     pub replicas: i32,
-    /// What its pods are told to serve.
+    /// The model that the spec names; what the pods are told to serve is on
+    /// record.
     pub model: ModelRecord,
     /// Memory of one pod.
     pub memory: Memory,
@@ -165,6 +171,15 @@ pub enum Invalid {
     /// MPS without a bound on memory.
     #[error("spec.pools[].resources.gpu.memoryLimit is required with mode: Mps")]
     MpsMemoryLimit,
+    /// A pool called like a part of a rollout.
+    #[error("spec.pools: {0} ends like what is there while a model is tried; choose another name")]
+    ReservedPool(String),
+    /// A gate that is no number.
+    #[error("spec.rollout.gates: the gates must be decimal numbers in quotes")]
+    Gates(#[source] std::num::ParseFloatError),
+    /// Whisper without a model.
+    #[error("spec.rollout.judge.recogniser.source is required with kind: Whisper")]
+    WhisperSource,
 }
 
 /// Reads the spec.
@@ -185,6 +200,7 @@ pub fn validate(object: &TtsDeployment) -> Result<Fleet, Invalid> {
         )?,
         log_format: spec.observability.log_format,
         gateway: validate_gateway(&owner.name, spec, &pools)?,
+        rollout: rollout::read(&spec.rollout)?,
         expose: validate_expose(spec)?,
         pools,
         name: owner.name.clone(),
@@ -229,6 +245,9 @@ fn validate_pool(pool: &Pool, replicas: i32) -> Result<FleetPool, Invalid> {
     let Pool { name, replicas: own, model: _, resources, capacity, scheduling } = pool;
     let Resources { memory, cpu, ephemeral_storage, gpu } = resources;
     let Scheduling { node_selector, tolerations, topology_spread, priority_class_name } = scheduling;
+    if ["-shadow", "-judge"].iter().any(|end| name.ends_with(end)) {
+        return Err(Invalid::ReservedPool(name.clone()));
+    }
     Ok(FleetPool {
         name: name.clone(),
         replicas: own.unwrap_or(replicas),
@@ -263,15 +282,11 @@ fn validate_gpu(gpu: &Gpu) -> Result<FleetGpu, Invalid> {
 
 fn model_record(pool: &Pool) -> ModelRecord {
     match &pool.model {
-        None => ModelRecord { name: String::new(), version: String::new(), source: None },
+        None => ModelRecord::default(),
         Some(model) => ModelRecord {
             name: model.name.clone(),
             version: model.version.clone(),
-            source: Some(ModelSource {
-                uri: model.source.uri.clone(),
-                digest: model.source.digest.clone(),
-                secret: model.source.secret_ref.as_ref().map(|secret| secret.name.clone()),
-            }),
+            source: Some(rollout::model_source(&model.source)),
         },
     }
 }

@@ -28,3 +28,6 @@ pub use record::{
     same_model,
 };
 pub use view::{PodView, PoolSpec, PoolView, Problem, ProblemKind, ShadowSpec, SwapSpec};
+
+#[cfg(test)]
+mod tests;

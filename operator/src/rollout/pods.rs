@@ -120,6 +120,12 @@ pub(super) fn pool_failure(pods: &[PodView], rollout: &Rollout) -> Option<String
     })
 }
 
+/// What is wrong with the candidate in the pool's pods while they only fetch it.
+pub(super) fn fetch_failure(pods: &[PodView], rollout: &Rollout) -> Option<String> {
+    let none = Seen::default();
+    pods.iter().find_map(|pod| failed_load(pod, rollout, rollout.seen.get(&pod.uid).unwrap_or(&none)))
+}
+
 fn failed_load(pod: &PodView, rollout: &Rollout, seen: &Seen) -> Option<String> {
     let error = pod.failure_of(&rollout.candidate)?;
     let failed = pod.status.as_ref().map_or(0, |status| status.failed_loads);

@@ -39,7 +39,7 @@ const NOBODY_LEFT: &str =
 
 fn staging_untested(input: &Input<'_>, rollout: &Rollout) -> Next {
     let pods = &input.view.pods;
-    if let Some(words) = pods::pool_failure(pods, rollout) {
+    if let Some(words) = pods::fetch_failure(pods, rollout) {
         return Next::refuse(Outcome::Rejected, format!("load: {words}"));
     }
     if input.is_down(rollout) {

@@ -18,8 +18,10 @@ use tokio::task::JoinHandle;
 use tower::{BoxError, Service};
 use ttsfleet_e2e::control_plane::{ControlPlane, Options};
 use ttsfleet_e2e::progress::Silent;
+use ttsfleet_operator::admin::{Network, Pods};
 use ttsfleet_operator::args::PullPolicy;
 use ttsfleet_operator::fleet::build::Settings;
+use ttsfleet_operator::key::AdminKey;
 use ttsfleet_operator::{Operator, Scope, leader::system_clock, metrics::Metrics};
 
 /// When the connection is cut: at the given write, before or after the API
@@ -128,6 +130,16 @@ impl Cluster {
 
     /// Starts an operator for one namespace.
     pub(crate) fn operator(&self, namespace: &str, connection: Connection) -> Running {
+        self.operator_with(namespace, connection, Arc::new(Network::default()))
+    }
+
+    /// The same with other pods.
+    pub(crate) fn operator_with(
+        &self,
+        namespace: &str,
+        connection: Connection,
+        pods: Arc<dyn Pods>,
+    ) -> Running {
         let watched = connection.clone();
         let layer = tower::layer::layer_fn(move |inner| Watched { inner, connection: watched.clone() });
         let builder = ClientBuilder::try_from(self.config.clone()).expect("a client");
@@ -135,10 +147,14 @@ impl Cluster {
         let operator = Operator {
             client: builder.with_layer(&layer).build(),
             scope: Scope::Namespace(namespace.to_owned()),
+            pods,
             settings: Settings {
                 inference_image: "registry.example/speech:1".to_owned(),
                 gateway_image: "registry.example/gateway:1".to_owned(),
+                judge_image: "registry.example/judge:1".to_owned(),
                 pull_policy: PullPolicy::Never,
+                namespace: "ttsfleet-system".to_owned(),
+                key: AdminKey::new(&[7; 32]),
             },
             clock: system_clock(),
             metrics: metrics.clone(),

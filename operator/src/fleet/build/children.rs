@@ -2,11 +2,15 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::labels::{self, JUDGE, SHADOW};
+use super::plan::{PoolPlan, Prompts};
 use super::{
-    deployment, exposure, gateway, labels, model_config, network_policy, pdb, rbac, service, service_account,
+    deployment, exposure, gateway, judge, model_config, network_policy, pdb, rbac, service, service_account,
+    shadow,
 };
 use crate::args::PullPolicy;
 use crate::fleet::validate::{Fleet, FleetPool};
+use crate::key::AdminKey;
 use crate::kinds::Child;
 
 /// What is the same for every fleet of this operator.
@@ -16,8 +20,14 @@ pub struct Settings {
     pub inference_image: String,
     /// Image of the gateway.
     pub gateway_image: String,
+    /// Image of the judge.
+    pub judge_image: String,
     /// When nodes pull them.
     pub pull_policy: PullPolicy,
+    /// Namespace of the operator's own pods.
+    pub namespace: String,
+    /// What the tokens of the pods' admin API are derived from.
+    pub key: AdminKey,
 }
 
 /// All objects of a fleet.
@@ -30,38 +40,66 @@ pub struct Wanted {
     pub exposing: Vec<Child>,
 }
 
-/// Builds all objects of a fleet.
-pub fn build(fleet: &Fleet, settings: &Settings) -> serde_json::Result<Wanted> {
+/// Builds all objects of a fleet; `plans` are its pools', in their order.
+pub fn build(fleet: &Fleet, settings: &Settings, plans: &[PoolPlan]) -> serde_json::Result<Wanted> {
     let mut serving: Vec<Child> = vec![
         service_account::of_pods(fleet).into(),
         service_account::of_gateway(fleet).into(),
         rbac::role(fleet).into(),
         rbac::binding(fleet).into(),
-        network_policy::of_pods(fleet).into(),
+        network_policy::of_pods(fleet, settings, plans).into(),
         network_policy::of_gateway(fleet).into(),
         service::of_fleet(fleet).into(),
     ];
-    for pool in &fleet.pools {
+    for (pool, plan) in fleet.pools.iter().zip(plans) {
         // What pods serve is on record before any pod is asked to serve it.
-        let model = model_config::build(fleet, pool)?;
-        let pods = deployment::build(fleet, pool, settings, &model);
         serving.extend([
-            Child::from(model),
+            Child::from(model_config::build(fleet, pool, &plan.record)?),
             service::of_pool(fleet, pool).into(),
             pdb::build(pool_meta(fleet, pool), labels::pool_selector(&fleet.name, &pool.name)).into(),
-            pods.into(),
+            deployment::build(fleet, pool, settings, plan)?.into(),
         ]);
+        serving.extend(trial(fleet, pool, settings, plan)?);
     }
     // The gateway learns of a pool after its pods are asked for, and pods go
     // after the gateway was told to leave them alone.
     serving.extend([
-        Child::from(gateway::route(fleet)?),
+        Child::from(gateway::route(fleet, plans)?),
         pdb::build(gateway_meta(fleet), labels::gateway_selector(&fleet.name)).into(),
         gateway::deployment(fleet, settings).into(),
     ]);
     let ingress = fleet.expose.ingress.iter().map(|ingress| exposure::ingress(fleet, ingress).into());
     let route = fleet.expose.http_route.iter().map(|route| exposure::http_route(fleet, route).into());
     Ok(Wanted { serving, exposing: ingress.chain(route).collect() })
+}
+
+/// What is there only while a model is tried.
+fn trial(
+    fleet: &Fleet,
+    pool: &FleetPool,
+    settings: &Settings,
+    plan: &PoolPlan,
+) -> serde_json::Result<Vec<Child>> {
+    let (wants, mut children) = (&plan.wants, Vec::new());
+    if let Some(model) = &wants.shadow {
+        children.extend([
+            Child::from(model_config::of_shadow(fleet, pool, model)?),
+            service::of_trial(fleet, pool, SHADOW).into(),
+            shadow::deployment(fleet, pool, settings, model, &wants.trial).into(),
+        ]);
+    }
+    let ready = !matches!(plan.prompts, Prompts::Missing(_));
+    if let Some(comparison) = wants.judge.as_ref().filter(|_| ready) {
+        let session = judge::session(fleet, pool, comparison, &plan.prompts)?;
+        let pods = judge::deployment(fleet, pool, settings, &wants.trial, &session);
+        children.extend([
+            Child::from(network_policy::of_judge(fleet, pool, settings)),
+            session.into(),
+            service::of_trial(fleet, pool, JUDGE).into(),
+            pods.into(),
+        ]);
+    }
+    Ok(children)
 }
 
 /// Metadata of an object of the whole fleet.
@@ -81,6 +119,15 @@ pub(super) fn pool_meta(fleet: &Fleet, pool: &FleetPool) -> ObjectMeta {
         name: Some(labels::pool_object(&fleet.name, &pool.name)),
         labels: Some(labels::pool(&fleet.name, &pool.name)),
         ..fleet_meta(fleet, labels::INFERENCE)
+    }
+}
+
+/// Metadata of an object of a pool's shadow or judge.
+pub(super) fn trial_meta(fleet: &Fleet, pool: &FleetPool, part: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(labels::trial_object(&fleet.name, &pool.name, part)),
+        labels: Some(labels::trial(&fleet.name, &pool.name, part)),
+        ..fleet_meta(fleet, part)
     }
 }
 

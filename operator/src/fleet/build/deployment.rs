@@ -1,25 +1,29 @@
 //! The pods of a pool, and how they are replaced.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
-use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::children::{Settings, pool_meta};
-use super::{gpu, labels, model_config::content_hash, pod};
+use super::labels;
+use super::mounts::Mounts;
+use super::plan::PoolPlan;
+use super::pod::{self, Place};
 use crate::fleet::validate::{Fleet, FleetGpu, FleetPool};
-
-/// Template annotation with the digest of the model record.
-const MODEL_HASH: &str = "ttsfleet.dev/model-hash";
 
 /// A rollout counts as stalled when a pod takes longer than the longest start
 /// that the probes allow.
-const PROGRESS_DEADLINE_SECONDS: i32 = pod::START_SECONDS + 60;
+pub(super) const PROGRESS_DEADLINE_SECONDS: i32 = pod::START_SECONDS + 60;
 
-pub(super) fn build(fleet: &Fleet, pool: &FleetPool, settings: &Settings, model: &ConfigMap) -> Deployment {
-    let mut pod_labels = labels::pool(&fleet.name, &pool.name);
-    pod_labels.extend(gpu::sharing(pool.gpu));
-    Deployment {
+pub(super) fn build(
+    fleet: &Fleet,
+    pool: &FleetPool,
+    settings: &Settings,
+    plan: &PoolPlan,
+) -> serde_json::Result<Deployment> {
+    let (template, _) = template(fleet, pool, settings, plan)?;
+    Ok(Deployment {
         metadata: pool_meta(fleet, pool),
         spec: Some(DeploymentSpec {
             replicas: Some(pool.replicas),
@@ -31,20 +35,67 @@ pub(super) fn build(fleet: &Fleet, pool: &FleetPool, settings: &Settings, model:
             progress_deadline_seconds: Some(PROGRESS_DEADLINE_SECONDS),
             // Templates are rebuilt from the TtsDeployment, never rolled back.
             revision_history_limit: Some(1),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(pod_labels),
-                    // Servers read their model at start only, so a change of
-                    // model has to start new pods.
-                    annotations: Some([(MODEL_HASH.to_owned(), content_hash(model))].into()),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod::build(fleet, pool, settings)),
-            },
+            template,
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()
+    })
+}
+
+/// Digest of the template that a pool's pods shall be made from; they carry it
+/// as a label.
+pub(crate) fn template_digest(
+    fleet: &Fleet,
+    pool: &FleetPool,
+    settings: &Settings,
+    plan: &PoolPlan,
+) -> serde_json::Result<String> {
+    template(fleet, pool, settings, plan).map(|(_, digest)| digest)
+}
+
+/// A template and its digest. What running pods have mounted and no longer
+/// need stays until another change replaces them anyway: going without it is
+/// worth no restart.
+fn template(
+    fleet: &Fleet,
+    pool: &FleetPool,
+    settings: &Settings,
+    plan: &PoolPlan,
+) -> serde_json::Result<(PodTemplateSpec, String)> {
+    let needed = plan.mounts(&pool.model);
+    let live = plan.live.as_deref();
+    if let Some(found) = live.map(Mounts::found).filter(|found| needed.and(found) != needed) {
+        let (template, digest) = made(fleet, pool, settings, &needed.and(&found))?;
+        if live.and_then(digest_of) == Some(digest.as_str()) {
+            return Ok((template, digest));
+        }
     }
+    made(fleet, pool, settings, &needed)
+}
+
+fn made(
+    fleet: &Fleet,
+    pool: &FleetPool,
+    settings: &Settings,
+    mounts: &Mounts,
+) -> serde_json::Result<(PodTemplateSpec, String)> {
+    let place = Place {
+        labels: labels::pool(&fleet.name, &pool.name),
+        selector: labels::pool_selector(&fleet.name, &pool.name),
+        config: labels::pool_object(&fleet.name, &pool.name),
+        mounts,
+    };
+    let mut template = pod::template(fleet, pool, settings, place);
+    let digest = pod::digest(&template)?;
+    let metadata = template.metadata.get_or_insert_default();
+    let labels = metadata.labels.get_or_insert_default();
+    labels.insert(labels::TEMPLATE.to_owned(), digest.clone());
+    Ok((template, digest))
+}
+
+fn digest_of(deployment: &Deployment) -> Option<&str> {
+    let template = deployment.spec.as_ref()?.template.metadata.as_ref()?;
+    template.labels.as_ref()?.get(labels::TEMPLATE).map(String::as_str)
 }
 
 /// New pods come before old ones go, except on exclusive GPUs: there a spare

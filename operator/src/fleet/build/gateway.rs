@@ -10,12 +10,14 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use ttsfleet_wire::{gateway, route::ROUTE_KEY};
+use ttsfleet_wire::gateway;
+use ttsfleet_wire::route::{MirrorRoute, ROUTE_KEY, RouteTable};
 
 use super::children::{Settings, gateway_meta};
 use super::container::{self, HEALTH_PORT_NAME, SPEECH_PORT_NAME, env};
 use super::labels;
-use crate::fleet::validate::{Fleet, FleetGateway};
+use super::plan::PoolPlan;
+use crate::fleet::validate::{Fleet, FleetGateway, FleetPool};
 
 /// Name of the only container.
 pub(crate) const CONTAINER: &str = "gateway";
@@ -27,18 +29,40 @@ const DISK: &str = "128Mi";
 /// Time to stop beside the drain: a gateway waits by itself until the Service
 /// has forgotten it, and then has to end.
 const LEEWAY_SECONDS: i64 = 15;
+/// Longest wait for the audio of a copied request: no caller waits for it.
+const MIRROR_TIMEOUT_MS: u32 = 30_000;
+/// Longest audio of either side; twice as much, in base64, fits what a judge
+/// takes.
+const MIRROR_BYTES: u32 = 4 << 20;
+/// Copies under way at once in one gateway.
+const MIRROR_CONCURRENCY: u32 = 4;
 /// A gateway starts within seconds; what takes longer is stuck.
 const PROGRESS_DEADLINE_SECONDS: i32 = 120;
 
 /// The fleet's [`ttsfleet_wire::route::RouteTable`] in a ConfigMap. Pods watch
 /// it, so that a change of it restarts none.
-pub(super) fn route(fleet: &Fleet) -> serde_json::Result<ConfigMap> {
-    let table = serde_json::to_string(&fleet.gateway.route)?;
+pub(super) fn route(fleet: &Fleet, plans: &[PoolPlan]) -> serde_json::Result<ConfigMap> {
+    let tried = fleet.pools.iter().zip(plans).filter(|(_, plan)| plan.wants.mirror);
+    let mirrors = tried.map(|(pool, _)| mirror(fleet, pool)).collect();
+    let table = serde_json::to_string(&RouteTable { mirrors, ..fleet.gateway.route.clone() })?;
     Ok(ConfigMap {
         metadata: gateway_meta(fleet),
         data: Some([(ROUTE_KEY.to_owned(), table)].into()),
         ..ConfigMap::default()
     })
+}
+
+/// Copies of a pool's requests for the model that is tried in it.
+fn mirror(fleet: &Fleet, pool: &FleetPool) -> MirrorRoute {
+    MirrorRoute {
+        pool: pool.name.clone(),
+        service: labels::trial_object(&fleet.name, &pool.name, labels::SHADOW),
+        judge: labels::trial_object(&fleet.name, &pool.name, labels::JUDGE),
+        percent: fleet.rollout.percent,
+        timeout_ms: MIRROR_TIMEOUT_MS,
+        max_bytes: MIRROR_BYTES,
+        concurrency: MIRROR_CONCURRENCY,
+    }
 }
 
 /// The gateway's pods. A new one serves before an old one goes.
@@ -119,7 +143,7 @@ fn environment(fleet: &Fleet) -> Vec<EnvVar> {
     let mut variables = vec![
         env(gateway::ENV_NAMESPACE, &fleet.namespace),
         env(gateway::ENV_ROUTE, labels::gateway_object(&fleet.name)),
-        env(gateway::ENV_ENDPOINTS, labels::selector_text(&labels::pods_selector(&fleet.name))),
+        env(gateway::ENV_ENDPOINTS, labels::endpoints_selector(&fleet.name)),
         env(gateway::ENV_DRAIN_SECONDS, fleet.drain_seconds.to_string()),
         env(gateway::ENV_LOG_FORMAT, container::log_format(fleet.log_format)),
     ];

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 /// Label with the fleet's name.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// Label with the part of the fleet.
@@ -10,6 +12,15 @@ pub const COMPONENT: &str = "app.kubernetes.io/component";
 pub const POOL: &str = "ttsfleet.dev/pool";
 /// Label of pods that share their GPU, with the way they do.
 pub const GPU_SHARING: &str = "ttsfleet.dev/gpu-sharing";
+/// Label of what is there while a model is tried, with the name of the pool
+/// that it is meant for. Not [`POOL`], by which the pool's own pods are found.
+pub const TRIAL_OF: &str = "ttsfleet.dev/trial-of";
+/// Label of the pods that a model is tried in, which tells one trial from the
+/// next.
+pub const TRIAL: &str = "ttsfleet.dev/trial";
+/// Label of a pool's pods with a digest of the template that they were made
+/// from.
+pub const TEMPLATE: &str = "ttsfleet.dev/template";
 /// Selects the objects of all fleets, and only them.
 pub const SELECTOR: &str = "app.kubernetes.io/managed-by=ttsfleet-operator,app.kubernetes.io/name=ttsfleet";
 
@@ -17,6 +28,15 @@ pub const SELECTOR: &str = "app.kubernetes.io/managed-by=ttsfleet-operator,app.k
 pub const INFERENCE: &str = "inference";
 /// [`COMPONENT`] of the gateway.
 pub const GATEWAY: &str = "gateway";
+/// [`COMPONENT`] of pods that a model is tried in.
+pub const SHADOW: &str = "shadow";
+/// [`COMPONENT`] of what compares it with the one before.
+pub const JUDGE: &str = "judge";
+/// What the operator's own pods are called, as the chart labels them.
+pub const OPERATOR: (&str, &str) = ("app.kubernetes.io/name", "ttsfleet-operator");
+
+/// Longest name of a Service.
+const LONGEST_NAME: usize = 63;
 
 const NAME: (&str, &str) = ("app.kubernetes.io/name", "ttsfleet");
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -44,6 +64,11 @@ pub fn pods_selector(fleet: &str) -> BTreeMap<String, String> {
     owned([NAME, (INSTANCE, fleet), (COMPONENT, INFERENCE)])
 }
 
+/// Labels that find all pods of a fleet.
+pub(super) fn any_pods_selector(fleet: &str) -> BTreeMap<String, String> {
+    owned([NAME, (INSTANCE, fleet)])
+}
+
 /// Labels that find a pool's pods. Never change them: a Deployment's selector
 /// is immutable.
 pub fn pool_selector(fleet: &str, pool: &str) -> BTreeMap<String, String> {
@@ -65,6 +90,42 @@ pub fn gateway_object(fleet: &str) -> String {
     format!("{fleet}-gateway")
 }
 
+/// Labels of every object of a pool's shadow or judge.
+pub fn trial(fleet: &str, pool: &str, part: &str) -> BTreeMap<String, String> {
+    let mut labels = component(fleet, part);
+    labels.insert(TRIAL_OF.to_owned(), pool.to_owned());
+    labels
+}
+
+/// Labels that find the pods of a pool's shadow or judge.
+pub fn trial_selector(fleet: &str, pool: &str, part: &str) -> BTreeMap<String, String> {
+    owned([NAME, (INSTANCE, fleet), (COMPONENT, part), (TRIAL_OF, pool)])
+}
+
+/// Name of the objects of a pool's shadow or judge: `narrator-main-shadow`. No
+/// pool is called so. A long one is cut, and a digest keeps it apart from others.
+pub fn trial_object(fleet: &str, pool: &str, part: &str) -> String {
+    let name = format!("{fleet}-{pool}-{part}");
+    if name.len() <= LONGEST_NAME {
+        return name;
+    }
+    let end = format!("-{}-{part}", short_digest(&name));
+    let start: String = name.chars().take(LONGEST_NAME.saturating_sub(end.len())).collect();
+    format!("{}{end}", start.trim_end_matches('-'))
+}
+
+/// Eight hex digits that tell texts apart, fit for a name.
+pub(super) fn short_digest(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..4])
+}
+
+/// The text by which the gateway selects the EndpointSlices of all that it
+/// sends requests to.
+pub fn endpoints_selector(fleet: &str) -> String {
+    let (key, name) = NAME;
+    format!("{key}={name},{INSTANCE}={fleet},{COMPONENT} in ({INFERENCE},{SHADOW},{JUDGE})")
+}
+
 /// A selector as `kubectl` and the scale subresource write it.
 pub fn selector_text(selector: &BTreeMap<String, String>) -> String {
     let pairs: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -73,4 +134,18 @@ pub fn selector_text(selector: &BTreeMap<String, String>) -> String {
 
 fn owned<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_trials_objects_fit_a_service_and_stay_apart() {
+        assert_eq!(trial_object("narrator", "main", SHADOW), "narrator-main-shadow");
+        let (fleet, pool) = ("n".repeat(40), "p".repeat(20));
+        let (shadow, other) = (trial_object(&fleet, &pool, SHADOW), trial_object(&fleet, &pool[1..], SHADOW));
+        assert!(shadow.len() <= LONGEST_NAME && shadow.ends_with("-shadow"), "{shadow}");
+        assert_ne!(shadow, other);
+    }
 }

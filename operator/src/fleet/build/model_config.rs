@@ -1,30 +1,32 @@
 //! The record of what the pods serve.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use sha2::{Digest, Sha256};
-use ttsfleet_wire::model::MODEL_KEY;
+use ttsfleet_wire::model::{MODEL_KEY, ModelRecord};
 
-use super::children::pool_meta;
+use super::children::{pool_meta, trial_meta};
+use super::labels;
 use crate::fleet::validate::{Fleet, FleetPool};
+use crate::rollout::{PoolRecord, ROLLOUT_KEY};
 
-/// The pool's [`ttsfleet_wire::model::ModelRecord`] in a ConfigMap.
-pub(super) fn build(fleet: &Fleet, pool: &FleetPool) -> serde_json::Result<ConfigMap> {
-    let record = serde_json::to_string(&pool.model)?;
-    Ok(ConfigMap {
-        metadata: pool_meta(fleet, pool),
-        data: Some([(MODEL_KEY.to_owned(), record)].into()),
-        ..ConfigMap::default()
-    })
+/// What the pool's pods load at start, and beside it all that is on record of
+/// the pool's models.
+pub(crate) fn build(fleet: &Fleet, pool: &FleetPool, record: &PoolRecord) -> serde_json::Result<ConfigMap> {
+    let data = [
+        (MODEL_KEY.to_owned(), serde_json::to_string(&record.stable)?),
+        (ROLLOUT_KEY.to_owned(), serde_json::to_string(record)?),
+    ];
+    Ok(ConfigMap { metadata: pool_meta(fleet, pool), data: Some(data.into()), ..ConfigMap::default() })
 }
 
-/// A short digest of the ConfigMap's content.
-pub(super) fn content_hash(config: &ConfigMap) -> String {
-    let mut hash = Sha256::new();
-    for (key, value) in config.data.iter().flatten() {
-        for part in [key, value] {
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
-    }
-    hex::encode(&hash.finalize()[..8])
+/// What the shadow's pods load at start.
+pub(super) fn of_shadow(
+    fleet: &Fleet,
+    pool: &FleetPool,
+    model: &ModelRecord,
+) -> serde_json::Result<ConfigMap> {
+    Ok(ConfigMap {
+        metadata: trial_meta(fleet, pool, labels::SHADOW),
+        data: Some([(MODEL_KEY.to_owned(), serde_json::to_string(model)?)].into()),
+        ..ConfigMap::default()
+    })
 }

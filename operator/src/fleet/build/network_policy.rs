@@ -1,46 +1,50 @@
 //! What the pods may talk to.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
     NetworkPolicySpec,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use std::collections::{BTreeMap, BTreeSet};
-use ttsfleet_wire::pod::{HEALTH_PORT, SPEECH_PORT};
+use ttsfleet_wire::judge::{self, Recogniser};
+use ttsfleet_wire::pod::{ADMIN_PORT, HEALTH_PORT, SPEECH_PORT};
 
-use super::children::{fleet_meta, gateway_meta};
-use super::labels;
-use crate::fleet::validate::Fleet;
+use super::children::{Settings, fleet_meta, gateway_meta, trial_meta};
+use super::labels::{self, GATEWAY, INFERENCE, JUDGE, SHADOW};
+use super::plan::PoolPlan;
+use super::reach::{Reach, reach};
+use crate::fleet::validate::{Fleet, FleetPool};
 
-/// Of the speech servers. In: speech from the fleet's gateway, health and
-/// metrics from anywhere. Out: name resolution and, if models are fetched over
-/// the network, the ports they are fetched from.
-pub(super) fn of_pods(fleet: &Fleet) -> NetworkPolicy {
-    let sources = fleet.pools.iter().filter_map(|pool| pool.model.source.as_ref());
-    let ports: BTreeSet<u16> = sources.filter_map(|source| source_port(&source.uri)).collect();
+/// Of the speech servers, those of trials among them. In: speech from the
+/// fleet's gateway and judges, orders from the operator, health and metrics from
+/// anywhere. Out: name resolution and, if models are fetched over the network,
+/// what they are fetched from.
+pub(super) fn of_pods(fleet: &Fleet, settings: &Settings, plans: &[PoolPlan]) -> NetworkPolicy {
+    let models = fleet.pools.iter().zip(plans).flat_map(|(pool, plan)| plan.models(&pool.model));
     let mut egress = vec![name_resolution()];
-    egress.extend(ports.into_iter().map(|number| out(&[("TCP", number)])));
+    egress.extend(fetching(reach(models)));
     let ingress = vec![
-        NetworkPolicyIngressRule {
-            from: Some(vec![pods(labels::gateway_selector(&fleet.name))]),
-            ports: Some(vec![port("TCP", SPEECH_PORT)]),
-        },
+        from(vec![parts(fleet, &[GATEWAY, JUDGE])], SPEECH_PORT),
+        from(vec![operator(settings)], ADMIN_PORT),
         NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", HEALTH_PORT)]) },
     ];
-    let selector = labels::pods_selector(&fleet.name);
-    policy(fleet_meta(fleet, labels::INFERENCE), selector, ingress, egress)
+    let selector = selector_of(fleet, &[INFERENCE, SHADOW]);
+    policy(fleet_meta(fleet, INFERENCE), selector, ingress, egress)
 }
 
 /// Of the gateway. In: speech, health and metrics from anywhere. Out: name
-/// resolution, the speech servers and the API server.
+/// resolution, the speech servers, the judges and the API server.
 pub(super) fn of_gateway(fleet: &Fleet) -> NetworkPolicy {
+    let to_parts = |names, ports: &[(&str, u16)]| NetworkPolicyEgressRule {
+        to: Some(vec![parts(fleet, names)]),
+        ..out(ports)
+    };
     let egress = vec![
         name_resolution(),
-        NetworkPolicyEgressRule {
-            to: Some(vec![pods(labels::pods_selector(&fleet.name))]),
-            ..out(&[("TCP", SPEECH_PORT), ("TCP", HEALTH_PORT)])
-        },
+        to_parts(&[INFERENCE, SHADOW], &[("TCP", SPEECH_PORT), ("TCP", HEALTH_PORT)]),
+        to_parts(&[JUDGE], &[("TCP", judge::PORT)]),
         // The API server's address differs from cluster to cluster; its ports
         // do not.
         out(&[("TCP", 443), ("TCP", 6443)]),
@@ -49,19 +53,50 @@ pub(super) fn of_gateway(fleet: &Fleet) -> NetworkPolicy {
         from: None,
         ports: Some(vec![port("TCP", SPEECH_PORT), port("TCP", HEALTH_PORT)]),
     }];
-    policy(gateway_meta(fleet), labels::gateway_selector(&fleet.name), ingress, egress)
+    policy(gateway_meta(fleet), matching(labels::gateway_selector(&fleet.name)), ingress, egress)
+}
+
+/// Of a pool's judge. In: pairs from the gateway, questions from the operator,
+/// health and metrics from anywhere. Out: name resolution, the speech servers
+/// that it puts prompts to, and what its recogniser is fetched from.
+pub(super) fn of_judge(fleet: &Fleet, pool: &FleetPool, settings: &Settings) -> NetworkPolicy {
+    let speech = NetworkPolicyEgressRule {
+        to: Some(vec![parts(fleet, &[INFERENCE, SHADOW])]),
+        ..out(&[("TCP", SPEECH_PORT)])
+    };
+    let mut egress = vec![name_resolution(), speech];
+    if let Recogniser::Whisper { record } = &fleet.rollout.recogniser {
+        egress.extend(fetching(reach([record])));
+    }
+    let ingress = vec![
+        from(vec![parts(fleet, &[GATEWAY]), operator(settings)], judge::PORT),
+        NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", judge::HEALTH_PORT)]) },
+    ];
+    let selector = matching(labels::trial_selector(&fleet.name, &pool.name, JUDGE));
+    policy(trial_meta(fleet, pool, JUDGE), selector, ingress, egress)
+}
+
+/// What models are fetched from: their addresses are not known, their ports are.
+fn fetching(reach: Reach) -> Vec<NetworkPolicyEgressRule> {
+    match reach {
+        Reach::Ports(ports) => ports.into_iter().map(|number| out(&[("TCP", number)])).collect(),
+        Reach::Anywhere => {
+            let any = NetworkPolicyPort { protocol: Some("TCP".to_owned()), port: None, end_port: None };
+            vec![NetworkPolicyEgressRule { ports: Some(vec![any]), to: None }]
+        }
+    }
 }
 
 fn policy(
     metadata: ObjectMeta,
-    selector: BTreeMap<String, String>,
+    selector: LabelSelector,
     ingress: Vec<NetworkPolicyIngressRule>,
     egress: Vec<NetworkPolicyEgressRule>,
 ) -> NetworkPolicy {
     NetworkPolicy {
         metadata,
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(LabelSelector { match_labels: Some(selector), ..LabelSelector::default() }),
+            pod_selector: Some(selector),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(ingress),
             egress: Some(egress),
@@ -81,11 +116,41 @@ fn out(ports: &[(&str, u16)]) -> NetworkPolicyEgressRule {
     }
 }
 
-fn pods(selector: BTreeMap<String, String>) -> NetworkPolicyPeer {
+/// From these, on one port.
+fn from(peers: Vec<NetworkPolicyPeer>, number: u16) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule { from: Some(peers), ports: Some(vec![port("TCP", number)]) }
+}
+
+/// Pods of these parts of the fleet.
+fn parts(fleet: &Fleet, names: &[&str]) -> NetworkPolicyPeer {
+    NetworkPolicyPeer { pod_selector: Some(selector_of(fleet, names)), ..NetworkPolicyPeer::default() }
+}
+
+/// The operator's pods, in their own namespace.
+fn operator(settings: &Settings) -> NetworkPolicyPeer {
+    let (key, name) = labels::OPERATOR;
+    let own = ("kubernetes.io/metadata.name".to_owned(), settings.namespace.clone());
     NetworkPolicyPeer {
-        pod_selector: Some(LabelSelector { match_labels: Some(selector), ..LabelSelector::default() }),
+        namespace_selector: Some(matching([own].into())),
+        pod_selector: Some(matching([(key.to_owned(), name.to_owned())].into())),
         ..NetworkPolicyPeer::default()
     }
+}
+
+fn selector_of(fleet: &Fleet, names: &[&str]) -> LabelSelector {
+    let one_of = LabelSelectorRequirement {
+        key: labels::COMPONENT.to_owned(),
+        operator: "In".to_owned(),
+        values: Some(names.iter().map(|&name| name.to_owned()).collect()),
+    };
+    LabelSelector {
+        match_labels: Some(labels::any_pods_selector(&fleet.name)),
+        match_expressions: Some(vec![one_of]),
+    }
+}
+
+fn matching(labels: BTreeMap<String, String>) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
 }
 
 fn port(protocol: &str, number: u16) -> NetworkPolicyPort {
@@ -93,36 +158,5 @@ fn port(protocol: &str, number: u16) -> NetworkPolicyPort {
         protocol: Some(protocol.to_owned()),
         port: Some(IntOrString::Int(i32::from(number))),
         end_port: None,
-    }
-}
-
-/// The port that a model address is fetched from; none if it needs no network.
-fn source_port(uri: &str) -> Option<u16> {
-    let (scheme, rest) = uri.split_once("://")?;
-    let default = match scheme {
-        "http" => 80,
-        "https" => 443,
-        _ => return None,
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
-    // The colons inside the brackets of an IPv6 address are no port.
-    let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
-    Some(after_host.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(default))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::source_port;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case("https://models.example/hibari", Some(443))]
-    #[case("http://models.example", Some(80))]
-    #[case("http://models.example:8000/hibari", Some(8000))]
-    #[case("https://[2001:db8::1]/hibari", Some(443))]
-    #[case("https://[2001:db8::1]:8443/hibari", Some(8443))]
-    #[case("file:///models/hibari", None)]
-    fn the_port_of_a_source_is_found(#[case] uri: &str, #[case] port: Option<u16>) {
-        assert_eq!(source_port(uri), port);
     }
 }

@@ -1,18 +1,21 @@
-//! One speech server.
+//! One speech server: of a pool, or of the shadow that a model is tried in.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, Lifecycle, LifecycleHandler,
-    PodSpec, ResourceRequirements, SleepAction, Volume, VolumeMount,
+    PodSpec, PodTemplateSpec, ResourceRequirements, SleepAction, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sha2::{Digest, Sha256};
 use ttsfleet_crds::amount::Memory;
 use ttsfleet_wire::{model::MODEL_KEY, pod};
 
 use super::children::Settings;
 use super::container::{self, ENDPOINT_SECONDS, HEALTH_PORT_NAME, SPEECH_PORT_NAME, env};
-use super::{gpu, labels};
+use super::gpu;
+use super::mounts::Mounts;
 use crate::fleet::validate::{Fleet, FleetPool};
 
 /// Name of the only container.
@@ -23,11 +26,45 @@ pub(super) const START_SECONDS: i32 = 1800;
 const MODEL_FOLDER: &str = "/etc/ttsfleet";
 const STORE_FOLDER: &str = "/var/lib/ttsfleet";
 
+/// Name of the port of the admin API.
+const ADMIN_PORT_NAME: &str = "admin";
+
 /// Disk that the store leaves for logs and the container's own files.
 const DISK_RESERVE: u64 = 64 << 20;
 
-pub(super) fn build(fleet: &Fleet, pool: &FleetPool, settings: &Settings) -> PodSpec {
-    let selector = || labels::pool_selector(&fleet.name, &pool.name);
+/// Whose pod it is.
+pub(super) struct Place<'a> {
+    /// Labels of the pod.
+    pub(super) labels: BTreeMap<String, String>,
+    /// Those of them that find its like.
+    pub(super) selector: BTreeMap<String, String>,
+    /// ConfigMap with the model that it loads at start.
+    pub(super) config: String,
+    /// What it needs mounted for this and other models.
+    pub(super) mounts: &'a Mounts,
+}
+
+/// The template of the pods, without a word about which model they serve: what
+/// they load at start and change to later is said outside of it.
+pub(super) fn template(
+    fleet: &Fleet,
+    pool: &FleetPool,
+    settings: &Settings,
+    place: Place<'_>,
+) -> PodTemplateSpec {
+    let spec = spec(fleet, pool, settings, &place);
+    let mut labels = place.labels;
+    labels.extend(gpu::sharing(pool.gpu));
+    let metadata = ObjectMeta { labels: Some(labels), ..ObjectMeta::default() };
+    PodTemplateSpec { metadata: Some(metadata), spec: Some(spec) }
+}
+
+/// A short digest of a template.
+pub(super) fn digest(template: &PodTemplateSpec) -> serde_json::Result<String> {
+    Ok(hex::encode(&Sha256::digest(serde_json::to_vec(template)?)[..8]))
+}
+
+fn spec(fleet: &Fleet, pool: &FleetPool, settings: &Settings, place: &Place<'_>) -> PodSpec {
     PodSpec {
         service_account_name: Some(fleet.name.clone()),
         automount_service_account_token: Some(false),
@@ -38,22 +75,36 @@ pub(super) fn build(fleet: &Fleet, pool: &FleetPool, settings: &Settings) -> Pod
         node_selector: Some(pool.node_selector.clone()).filter(|labels| !labels.is_empty()),
         tolerations: Some(pool.tolerations.clone()).filter(|taints| !taints.is_empty()),
         affinity: gpu::affinity(fleet, pool),
-        topology_spread_constraints: pool.topology_spread.then(|| vec![container::spread(selector())]),
-        containers: vec![server(fleet, pool, settings)],
-        volumes: Some(volumes(fleet, pool)),
+        topology_spread_constraints: pool
+            .topology_spread
+            .then(|| vec![container::spread(place.selector.clone())]),
+        containers: vec![server(fleet, pool, settings, place.mounts)],
+        volumes: Some(volumes(pool, place)),
         ..PodSpec::default()
     }
 }
 
-fn server(fleet: &Fleet, pool: &FleetPool, settings: &Settings) -> Container {
+fn server(fleet: &Fleet, pool: &FleetPool, settings: &Settings, mounts: &Mounts) -> Container {
+    let model = VolumeMount {
+        name: "model".to_owned(),
+        mount_path: MODEL_FOLDER.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    let store = VolumeMount {
+        name: "store".to_owned(),
+        mount_path: STORE_FOLDER.to_owned(),
+        ..VolumeMount::default()
+    };
     Container {
         name: CONTAINER.to_owned(),
         image: Some(settings.inference_image.clone()),
         image_pull_policy: Some(format!("{:?}", settings.pull_policy)),
-        env: Some(environment(fleet, pool)),
+        env: Some(environment(fleet, pool, settings, mounts)),
         ports: Some(vec![
             container::port(SPEECH_PORT_NAME, pod::SPEECH_PORT),
             container::port(HEALTH_PORT_NAME, pod::HEALTH_PORT),
+            container::port(ADMIN_PORT_NAME, pod::ADMIN_PORT),
         ]),
         resources: Some(resources(pool)),
         // Looked at every second, so that a quick start is noticed at once.
@@ -68,27 +119,16 @@ fn server(fleet: &Fleet, pool: &FleetPool, settings: &Settings) -> Container {
             ..Lifecycle::default()
         }),
         security_context: Some(container::security()),
-        volume_mounts: Some(vec![
-            VolumeMount {
-                name: "model".to_owned(),
-                mount_path: MODEL_FOLDER.to_owned(),
-                read_only: Some(true),
-                ..VolumeMount::default()
-            },
-            VolumeMount {
-                name: "store".to_owned(),
-                mount_path: STORE_FOLDER.to_owned(),
-                ..VolumeMount::default()
-            },
-        ]),
+        volume_mounts: Some([model, store].into_iter().chain(mounts.mounts()).collect()),
         ..Container::default()
     }
 }
 
-fn environment(fleet: &Fleet, pool: &FleetPool) -> Vec<EnvVar> {
+fn environment(fleet: &Fleet, pool: &FleetPool, settings: &Settings, mounts: &Mounts) -> Vec<EnvVar> {
     let mut variables = vec![
         env(pod::ENV_MODEL_FILE, format!("{MODEL_FOLDER}/{MODEL_KEY}")),
         env(pod::ENV_STORE, STORE_FOLDER),
+        env(pod::ENV_ADMIN_TOKEN_SHA256, settings.key.token_hash(&fleet.owner.uid)),
         env(pod::ENV_WORKERS, pool.workers.to_string()),
         env(pod::ENV_MAX_CONCURRENCY, pool.max_concurrency.to_string()),
         env(pod::ENV_MAX_QUEUE_DEPTH, pool.max_queue_depth.to_string()),
@@ -96,6 +136,7 @@ fn environment(fleet: &Fleet, pool: &FleetPool) -> Vec<EnvVar> {
         env(pod::ENV_DRAIN_SECONDS, fleet.drain_seconds.to_string()),
         env(pod::ENV_LOG_FORMAT, container::log_format(fleet.log_format)),
     ];
+    variables.extend(mounts.env());
     variables.extend(gpu::env(pool.gpu));
     variables
 }
@@ -114,13 +155,13 @@ fn resources(pool: &FleetPool) -> ResourceRequirements {
     ResourceRequirements { requests: Some(amounts.clone()), limits: Some(amounts), claims: None }
 }
 
-fn volumes(fleet: &Fleet, pool: &FleetPool) -> Vec<Volume> {
+fn volumes(pool: &FleetPool, place: &Place<'_>) -> Vec<Volume> {
     let store = Memory::from_bytes(pool.ephemeral_storage.bytes().saturating_sub(DISK_RESERVE));
-    vec![
+    let own = [
         Volume {
             name: "model".to_owned(),
             config_map: Some(ConfigMapVolumeSource {
-                name: labels::pool_object(&fleet.name, &pool.name),
+                name: place.config.clone(),
                 items: Some(vec![KeyToPath {
                     key: MODEL_KEY.to_owned(),
                     path: MODEL_KEY.to_owned(),
@@ -138,5 +179,6 @@ fn volumes(fleet: &Fleet, pool: &FleetPool) -> Vec<Volume> {
             }),
             ..Volume::default()
         },
-    ]
+    ];
+    own.into_iter().chain(place.mounts.volumes()).collect()
 }

@@ -1,10 +1,14 @@
-//! Addresses: the fleet's for callers, the pools' for the gateway.
+//! Addresses: the fleet's for callers, the pools' and those of trials for the
+//! gateway.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use ttsfleet_wire::pod::SPEECH_PORT;
 
-use super::children::{fleet_meta, pool_meta};
+use super::children::{fleet_meta, pool_meta, trial_meta};
 use super::container::SPEECH_PORT_NAME;
 use super::labels;
 use crate::fleet::validate::{Fleet, FleetPool};
@@ -29,12 +33,21 @@ pub(super) fn of_fleet(fleet: &Fleet) -> Service {
 /// A Service without an address: the gateway finds the pool's pods by its
 /// EndpointSlices, which carry its labels, and chooses among them itself.
 pub(super) fn of_pool(fleet: &Fleet, pool: &FleetPool) -> Service {
+    headless(pool_meta(fleet, pool), labels::pool_selector(&fleet.name, &pool.name))
+}
+
+/// The same for the pool's shadow or judge.
+pub(super) fn of_trial(fleet: &Fleet, pool: &FleetPool, part: &str) -> Service {
+    headless(trial_meta(fleet, pool, part), labels::trial_selector(&fleet.name, &pool.name, part))
+}
+
+fn headless(metadata: ObjectMeta, selector: BTreeMap<String, String>) -> Service {
     Service {
-        metadata: pool_meta(fleet, pool),
+        metadata,
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
             cluster_ip: Some("None".to_owned()),
-            selector: Some(labels::pool_selector(&fleet.name, &pool.name)),
+            selector: Some(selector),
             ports: Some(vec![http(i32::from(SPEECH_PORT))]),
             ..ServiceSpec::default()
         }),

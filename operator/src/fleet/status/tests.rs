@@ -51,7 +51,7 @@ fn coming_up() -> Value {
 }
 
 fn view<'a>(object: &'a TtsDeployment, deployments: &'a [Arc<Deployment>]) -> View<'a> {
-    View { object, deployments, obstacle: None, pods: None, now: Timestamp::UNIX_EPOCH }
+    View { object, deployments, obstacle: None, pods: None, models: vec![], now: Timestamp::UNIX_EPOCH }
 }
 
 fn problem(reason: Reason) -> Option<Problem> {
@@ -198,4 +198,80 @@ fn the_status_says_what_the_scale_subresource_needs() {
         "app.kubernetes.io/component=inference,app.kubernetes.io/instance=narrator,app.kubernetes.io/name=ttsfleet"
     );
     assert_eq!((status.model.as_str(), status.pools[0].ready), ("built-in", 1));
+}
+
+fn model(version: &str) -> ModelRecord {
+    let source =
+        ttsfleet_wire::model::ModelSource { uri: "file:///models/a".to_owned(), digest: None, secret: None };
+    ModelRecord { name: "hibari".to_owned(), version: version.to_owned(), source: Some(source) }
+}
+
+/// A pool that serves version 1, with version 2 in this phase.
+fn trying(pool: &str, phase: RolloutPhase, status: Option<bool>, reason: Reason) -> PoolProgress {
+    let candidate = PoolModel { name: "hibari".to_owned(), version: "2".to_owned(), digest: None };
+    let rollout = RolloutStatus {
+        phase,
+        since: Time("2026-03-01T12:00:00.75Z".parse().expect("a time")),
+        candidate,
+        message: "12 of 100 pairs compared".to_owned(),
+        samples: 12,
+        min_samples: 100,
+        gates: vec![],
+    };
+    let progress = Progress { phase, rollout: Some(rollout), serving: vec![], history: vec![] };
+    let quality = Quality { status, reason, message: "hibari@2: 12 of 100 pairs compared".to_owned() };
+    PoolProgress { pool: pool.to_owned(), stable: model("1"), progress, quality }
+}
+
+#[test]
+fn a_rollout_is_progress_and_takes_nothing_from_readiness() {
+    let (mut object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
+    let models = vec![trying("main", RolloutPhase::Shadowing, None, Reason::Judging)];
+    let status = derive(&View { models, ..view(&object, &deployments) });
+    assert_eq!(line(&status), "RAP AllPodsReady");
+    assert!(status.conditions[2].message.contains("12 of 100"), "{}", status.conditions[2].message);
+    let quality = &status.conditions[4];
+    assert_eq!((quality.status.as_str(), quality.reason.as_str()), ("Unknown", "Judging"));
+    assert_eq!(
+        (status.model.as_str(), status.candidate.as_str(), status.phase.as_str()),
+        ("hibari@1", "hibari@2", "Shadowing")
+    );
+    let stored: TtsDeploymentStatus =
+        serde_json::from_value(serde_json::to_value(&status).expect("JSON")).expect("a status");
+    assert_eq!(stored, status, "as the API gives it back, or it would be written in every pass");
+
+    object.status = Some(status.clone());
+    let unread = derive(&view(&object, &deployments));
+    assert_eq!(unread.conditions[4], status.conditions[4], "what was not looked at stays as it was");
+    assert_eq!(unread.pools, status.pools);
+}
+
+#[test]
+fn a_rollout_that_waits_for_somebody_is_no_progress() {
+    let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
+    let models = vec![trying("main", RolloutPhase::Paused, None, Reason::AwaitingPromotion)];
+    let status = derive(&View { models, ..view(&object, &deployments) });
+    assert_eq!(line(&status), "RA AllPodsReady");
+}
+
+#[test]
+fn the_gate_tells_of_the_pool_with_the_worst_news() {
+    let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
+    let models = vec![
+        trying("main", RolloutPhase::Shadowing, None, Reason::Judging),
+        trying("backup", RolloutPhase::Stable, Some(false), Reason::Rejected),
+    ];
+    let status = derive(&View { models, ..view(&object, &deployments) });
+    let quality = &status.conditions[4];
+    assert_eq!((quality.status.as_str(), quality.reason.as_str()), ("False", "Rejected"));
+    assert!(quality.message.starts_with("Pool backup: "), "{}", quality.message);
+}
+
+#[test]
+fn a_model_that_cannot_be_tried_is_no_fault_of_the_fleets() {
+    let condition = json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"});
+    let mut shadow = Deployment::clone(&named("narrator-main-shadow", (1, 1, 0), condition));
+    shadow.labels_mut().insert(labels::TRIAL_OF.to_owned(), "main".to_owned());
+    let deployments = [deployment((2, 2, 2), brought_up()), gateway(2), Arc::new(shadow)];
+    assert_eq!(line(&derive(&view(&object(2), &deployments))), "RA AllPodsReady");
 }

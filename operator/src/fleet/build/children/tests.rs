@@ -4,10 +4,13 @@ use ttsfleet_crds::{
     Expose, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Model, ParentRef, Pool, SecretRef, Source, Tier,
     TierFrom, TtsDeployment, TtsDeploymentSpec,
 };
+use ttsfleet_wire::judge::Session;
+use ttsfleet_wire::model::{ModelRecord, ModelSource};
 use ttsfleet_wire::route::{ROUTE_KEY, RouteTable};
 
 use super::*;
 use crate::fleet::validate::validate;
+use crate::rollout::{Comparison, PoolRecord, Wants};
 
 fn object(change: impl FnOnce(&mut TtsDeploymentSpec)) -> TtsDeployment {
     let mut spec = TtsDeploymentSpec::default();
@@ -24,14 +27,50 @@ fn object(change: impl FnOnce(&mut TtsDeploymentSpec)) -> TtsDeployment {
     }
 }
 
-fn wanted(change: impl FnOnce(&mut TtsDeploymentSpec)) -> Wanted {
-    let settings = Settings {
+fn settings() -> Settings {
+    Settings {
         inference_image: "registry.example/speech:1".to_owned(),
         gateway_image: "registry.example/gateway:1".to_owned(),
+        judge_image: "registry.example/judge:1".to_owned(),
         pull_policy: PullPolicy::IfNotPresent,
-    };
+        namespace: "ttsfleet-system".to_owned(),
+        key: AdminKey::new(&[7; 32]),
+    }
+}
+
+/// All objects of a fleet whose pools serve what the spec says, after a change
+/// of what is planned for them.
+fn planned(change: impl FnOnce(&mut TtsDeploymentSpec), plan: impl Fn(&mut PoolPlan)) -> Wanted {
     let fleet = validate(&object(change)).expect("a valid spec");
-    build(&fleet, &settings).expect("children")
+    let plans = fleet.pools.iter().map(|pool| {
+        let mut of_pool = PoolPlan::at_rest(PoolRecord::first(pool.model.clone()));
+        plan(&mut of_pool);
+        of_pool
+    });
+    build(&fleet, &settings(), &plans.collect::<Vec<_>>()).expect("children")
+}
+
+fn wanted(change: impl FnOnce(&mut TtsDeploymentSpec)) -> Wanted {
+    planned(change, |_| {})
+}
+
+fn candidate(uri: &str, secret: Option<&str>) -> ModelRecord {
+    let source = ModelSource { uri: uri.to_owned(), digest: None, secret: secret.map(str::to_owned) };
+    ModelRecord { name: "hibari".to_owned(), version: "2".to_owned(), source: Some(source) }
+}
+
+/// A comparison is under way in every pool.
+fn comparing(plan: &mut PoolPlan) {
+    plan.wants = Wants {
+        shadow: Some(candidate("https://models.example/hibari/2", None)),
+        trial: "1764000000000".to_owned(),
+        judge: Some(Comparison {
+            id: "1764000000000".to_owned(),
+            baseline_digest: Some("sha256:01".to_owned()),
+            candidate_digest: None,
+        }),
+        mirror: true,
+    };
 }
 
 /// One of the objects, as JSON.
@@ -145,18 +184,24 @@ fn no_change_of_the_routes_changes_the_gateways_pods() {
 }
 
 #[test]
-fn the_gateway_finds_the_pools_by_the_labels_of_their_services_and_not_itself() {
-    let wanted = wanted(two_pools);
+fn the_gateway_finds_pools_and_trials_by_the_labels_of_their_services_and_not_itself() {
+    let wanted = planned(two_pools, comparing);
     let pod = child(&wanted, "Deployment", "narrator-gateway")["spec"]["template"]["spec"].clone();
-    let selector = variable(&pod, "TTSFLEET_ENDPOINTS").expect("a selector").to_string();
-    let selected = |service: &str| {
-        let service = child(&wanted, "Service", service);
-        selector.trim_matches('"').split(',').all(|pair| {
-            let (key, value) = pair.split_once('=').expect("a pair");
-            service["metadata"]["labels"][key] == value
-        })
+    assert_eq!(
+        variable(&pod, "TTSFLEET_ENDPOINTS"),
+        Some(json!(
+            "app.kubernetes.io/name=ttsfleet,app.kubernetes.io/instance=narrator,\
+             app.kubernetes.io/component in (inference,shadow,judge)"
+        ))
+    );
+    let component = |service: &str| {
+        child(&wanted, "Service", service)["metadata"]["labels"]["app.kubernetes.io/component"].clone()
     };
-    assert!(selected("narrator-main") && selected("narrator-backup") && !selected("narrator"));
+    assert_eq!(
+        ["narrator-main", "narrator-backup", "narrator-main-shadow", "narrator-main-judge", "narrator"]
+            .map(component),
+        ["inference", "inference", "shadow", "judge", "gateway"]
+    );
 }
 
 #[test]
@@ -324,37 +369,180 @@ fn the_network_is_open_only_for_models_that_are_fetched() {
 }
 
 #[test]
-fn only_the_gateway_may_ask_servers_to_speak() {
-    let wanted = wanted(|_| {});
-    let rules = child(&wanted, "NetworkPolicy", "narrator")["spec"]["ingress"].clone();
-    let callers = &rules[0]["from"][0]["podSelector"]["matchLabels"];
-    let gateway = &child(&wanted, "Deployment", "narrator-gateway")["spec"]["template"]["metadata"]["labels"];
-    for (key, value) in callers.as_object().expect("labels") {
-        assert_eq!(&gateway[key], value);
+fn only_gateway_and_judge_may_ask_servers_to_speak_and_only_the_operator_may_command_them() {
+    let wanted = planned(|_| {}, comparing);
+    let policy = child(&wanted, "NetworkPolicy", "narrator");
+    let rules = &policy["spec"]["ingress"];
+    let ports: Vec<_> =
+        rules.as_array().expect("rules").iter().map(|rule| rule["ports"][0]["port"].clone()).collect();
+    assert_eq!(ports, [8080, 8082, 8081]);
+    assert_eq!(
+        rules[0]["from"][0]["podSelector"]["matchExpressions"],
+        json!([{"key": "app.kubernetes.io/component", "operator": "In", "values": ["gateway", "judge"]}])
+    );
+    assert_eq!(
+        rules[1]["from"],
+        json!([{
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ttsfleet-system"}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "ttsfleet-operator"}},
+        }])
+    );
+    assert_eq!(rules[2]["from"], Value::Null, "health and metrics are for all");
+    let selected = &policy["spec"]["podSelector"]["matchExpressions"][0]["values"];
+    assert_eq!(selected, &json!(["inference", "shadow"]));
+}
+
+#[test]
+fn a_change_of_model_leaves_the_pods_template_as_it_is() {
+    let plain = template("narrator-main", |_| {});
+    assert_eq!(plain, template("narrator-main", |spec| spec.replicas = 7));
+    assert_eq!(plain, template("narrator-main", with_source("https://models.example/hibari")));
+    let tried = planned(|_| {}, comparing);
+    let pods = child(&tried, "Deployment", "narrator-main")["spec"]["template"].clone();
+    assert_eq!(plain, pods);
+}
+
+#[test]
+fn what_is_there_while_a_model_is_tried_is_as_reviewed() {
+    let (before, wanted) = (wanted(|_| {}), planned(|_| {}, comparing));
+    let known = |child: &&Child| before.serving.iter().any(|old| old.identity() == child.identity());
+    let (changed, added): (Vec<_>, Vec<_>) = wanted.serving.iter().partition(known);
+    for child in added {
+        let (kind, name) = child.identity();
+        insta::assert_yaml_snapshot!(format!("{kind}_{name}"), child);
     }
-    assert_eq!(rules[0]["ports"][0]["port"], 8080);
-    assert_eq!((&rules[1]["from"], &rules[1]["ports"][0]["port"]), (&Value::Null, &json!(8081)));
+    let changed = changed.into_iter().filter(|child| !before.serving.contains(child));
+    let names: Vec<_> = changed.map(|child| child.identity()).collect();
+    let [policy, routes] = [("NetworkPolicy", "narrator"), ("ConfigMap", "narrator-gateway")];
+    assert_eq!(names, [(policy.0, policy.1.to_owned()), (routes.0, routes.1.to_owned())]);
+    let text = child(&wanted, "ConfigMap", "narrator-gateway")["data"][ROUTE_KEY].clone();
+    let table: RouteTable = serde_json::from_str(text.as_str().expect("text")).expect("a route table");
+    insta::assert_json_snapshot!("mirrors", table.mirrors);
+}
+
+/// Or callers would hear a model that is only tried, or pods would be adopted.
+#[test]
+fn the_pools_own_objects_do_not_take_a_trials_pods_for_theirs() {
+    let wanted = planned(|_| {}, comparing);
+    for pod in ["narrator-main-shadow", "narrator-main-judge"] {
+        let template = child(&wanted, "Deployment", pod)["spec"]["template"].clone();
+        let labels = template["metadata"]["labels"].as_object().expect("labels").clone();
+        for child in &wanted.serving {
+            let (kind, name) = child.identity();
+            let object = serde_json::to_value(child).expect("JSON");
+            let selector = match kind {
+                "Service" => &object["spec"]["selector"],
+                "Deployment" | "PodDisruptionBudget" => &object["spec"]["selector"]["matchLabels"],
+                _ => continue,
+            };
+            let found = selector
+                .as_object()
+                .expect("a selector")
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value));
+            assert_eq!(found, name == pod, "{kind} {name} and the pods of {pod}");
+        }
+    }
 }
 
 #[test]
-fn only_a_change_of_model_changes_the_hash_in_the_template() {
-    let hash = |change: &dyn Fn(&mut TtsDeploymentSpec)| {
-        template("narrator-main", change)["metadata"]["annotations"]["ttsfleet.dev/model-hash"].clone()
+fn a_shadow_on_whole_gpus_makes_room_before_it_comes_again() {
+    let change = with_gpu(Gpu { mode: GpuMode::Exclusive, ..Gpu::default() });
+    let wanted = planned(change, comparing);
+    let shadow = child(&wanted, "Deployment", "narrator-main-shadow")["spec"].clone();
+    assert_eq!(shadow["strategy"], json!({"type": "Recreate"}));
+    let limits = &shadow["template"]["spec"]["containers"][0]["resources"]["limits"];
+    assert_eq!(limits["nvidia.com/gpu"], "1");
+}
+
+#[test]
+fn the_judge_is_told_what_to_compare_and_waits_for_prompts_that_are_not_there() {
+    let session = |prompts: Prompts| {
+        let wanted = planned(
+            |spec| spec.rollout.shadow.min_samples = 30,
+            |plan| {
+                comparing(plan);
+                plan.prompts = prompts.clone();
+            },
+        );
+        let mut all = wanted.serving.iter();
+        let found = all.find(|child| child.identity() == ("ConfigMap", "narrator-main-judge".to_owned()))?;
+        let object = serde_json::to_value(found).expect("JSON");
+        let text = object["data"]["session.json"].as_str().expect("text").to_owned();
+        Some(serde_json::from_str::<Session>(&text).expect("a session"))
     };
-    let plain = hash(&|_| {});
-    assert!(plain.is_string());
-    assert_eq!(plain, hash(&|spec| spec.replicas = 7));
-    assert_ne!(plain, hash(&|spec| with_source("file:///models/hibari")(spec)));
+    let given = session(Prompts::Given(vec!["Hello.".to_owned()])).expect("a judge");
+    assert_eq!(given.prompts, Some(vec!["Hello.".to_owned()]));
+    assert_eq!((given.min_samples, given.confidence_percent), (30, 95));
+    assert_eq!(given.candidate_url, "http://narrator-main-shadow:8080");
+    assert_eq!(session(Prompts::Missing(String::new())), None);
 }
 
 #[test]
-fn the_model_record_is_what_the_server_reads() {
+fn whisper_gets_room_for_its_model_and_a_way_to_it() {
+    let wanted = planned(
+        |spec| {
+            let judge = &mut spec.rollout.judge;
+            judge.recogniser.kind = ttsfleet_crds::RecogniserKind::Whisper;
+            judge.recogniser.source = Some(Source {
+                uri: "pvc://ears/whisper".to_owned(),
+                digest: None,
+                secret_ref: Some(SecretRef { name: "ears".to_owned() }),
+            });
+            judge.resources.memory = "4Gi".into();
+        },
+        comparing,
+    );
+    let pod = child(&wanted, "Deployment", "narrator-main-judge")["spec"]["template"]["spec"].clone();
+    assert_eq!(pod["containers"][0]["resources"]["limits"]["ephemeral-storage"], "4224Mi");
+    assert_eq!(pod["volumes"][1]["emptyDir"]["sizeLimit"], "4Gi");
+    assert_eq!(pod["volumes"][2]["secret"]["secretName"], "ears");
+    assert_eq!(pod["volumes"][3]["persistentVolumeClaim"]["claimName"], "ears");
+}
+
+#[test]
+fn a_new_secret_or_claim_changes_the_template_and_going_without_it_does_not() {
+    let with = |uri: &'static str, secret: Option<&'static str>, live: Option<Value>| {
+        let wanted = planned(
+            |_| {},
+            |plan| {
+                plan.wants.shadow = Some(candidate(uri, secret));
+                let live = live.clone().map(|live| serde_json::from_value(live).expect("a Deployment"));
+                plan.live = live.map(std::sync::Arc::new);
+            },
+        );
+        child(&wanted, "Deployment", "narrator-main")
+    };
+    let plain = with("file:///models/hibari", None, None);
+    let secret = with("s3://models/hibari", Some("store.eu"), None);
+    assert_ne!(plain["spec"]["template"], secret["spec"]["template"]);
+    let pod = &secret["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"][2]["secret"], json!({"secretName": "store.eu", "optional": true}));
+    let mount = &pod["containers"][0]["volumeMounts"][2];
+    assert_eq!(mount["mountPath"], "/etc/ttsfleet-secrets/store.eu");
+    assert_eq!(variable(pod, "TTSFLEET_SECRETS"), Some(json!("/etc/ttsfleet-secrets")));
+    let claim = with("pvc://voices/hibari", None, None);
+    let pod = &claim["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["volumeMounts"][2]["mountPath"], "/var/lib/ttsfleet-claims/voices");
+
+    let later = with("file:///models/hibari", None, Some(secret.clone()));
+    assert_eq!(later["spec"]["template"], secret["spec"]["template"], "no restart to take something away");
+    let mut other = secret;
+    other["spec"]["template"]["metadata"]["labels"]["ttsfleet.dev/template"] = json!("of another image");
+    let replaced = with("file:///models/hibari", None, Some(other));
+    assert_eq!(replaced["spec"]["template"], plain["spec"]["template"], "pods are replaced anyway");
+}
+
+#[test]
+fn the_record_holds_what_the_servers_read_and_what_the_operator_remembers() {
     let wanted = wanted(with_source("https://models.example/hibari"));
-    let text = child(&wanted, "ConfigMap", "narrator-main")["data"][ttsfleet_wire::model::MODEL_KEY].clone();
-    let record: ttsfleet_wire::model::ModelRecord =
-        serde_json::from_str(text.as_str().expect("text")).expect("a record");
-    assert_eq!((record.name.as_str(), record.version.as_str()), ("hibari", "1"));
-    assert_eq!(record.source.expect("a source").uri, "https://models.example/hibari");
+    let data = child(&wanted, "ConfigMap", "narrator-main")["data"].clone();
+    let text = |key: &str| data[key].as_str().map(str::to_owned);
+    let (model, rollout) = (text("model.json"), text("rollout.json"));
+    let served: ModelRecord = serde_json::from_str(model.as_deref().expect("text")).expect("a model");
+    assert_eq!((served.name.as_str(), served.version.as_str()), ("hibari", "1"));
+    let record = PoolRecord::read(None, rollout.as_deref()).expect("a record");
+    assert_eq!(record, PoolRecord::first(served));
 }
 
 #[test]

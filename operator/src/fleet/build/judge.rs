@@ -1,0 +1,209 @@
+//! What compares a new model with the one before: it is there only while a
+//! rollout needs it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, PodSpec, PodTemplateSpec,
+    ResourceRequirements, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use sha2::{Digest, Sha256};
+use ttsfleet_crds::amount::Memory;
+use ttsfleet_wire::judge::{self, Recogniser, SESSION_KEY, Session};
+use ttsfleet_wire::pod::{self, SPEECH_PORT};
+
+use super::children::{Settings, trial_meta};
+use super::container::{self, HEALTH_PORT_NAME, SPEECH_PORT_NAME, env};
+use super::labels::{self, JUDGE, SHADOW};
+use super::mounts::Mounts;
+use super::plan::Prompts;
+use crate::fleet::validate::{Fleet, FleetPool};
+use crate::rollout::Comparison;
+
+/// Name of the only container.
+pub(crate) const CONTAINER: &str = "judge";
+/// Template annotation with the digest of the session: a judge has one session
+/// in its life.
+const SESSION_DIGEST: &str = "ttsfleet.dev/session";
+const SESSION_FOLDER: &str = "/etc/ttsfleet";
+const STORE_FOLDER: &str = "/var/lib/ttsfleet";
+/// Disk for logs and the container's own files.
+const DISK: u64 = 128 << 20;
+/// A judge loads its recogniser within this, also if it has to fetch it.
+const START_SECONDS: i32 = 1800;
+/// Time to stop. Nothing it knows is worth keeping.
+const GRACE_SECONDS: i64 = 5;
+/// After so many seconds without a pair from callers, prompts fill up.
+const PROMPT_AFTER_SECONDS: u32 = 3;
+
+/// What is compared, in a ConfigMap.
+pub(super) fn session(
+    fleet: &Fleet,
+    pool: &FleetPool,
+    comparison: &Comparison,
+    prompts: &Prompts,
+) -> serde_json::Result<ConfigMap> {
+    let address = |service: String| format!("http://{service}:{SPEECH_PORT}");
+    let session = Session {
+        id: comparison.id.clone(),
+        baseline_url: address(labels::pool_object(&fleet.name, &pool.name)),
+        candidate_url: address(labels::trial_object(&fleet.name, &pool.name, SHADOW)),
+        baseline_digest: comparison.baseline_digest.clone(),
+        candidate_digest: comparison.candidate_digest.clone(),
+        min_samples: fleet.rollout.shadow.min_samples,
+        confidence_percent: fleet.rollout.confidence_percent,
+        prompts: match prompts {
+            Prompts::Given(texts) => Some(texts.clone()),
+            Prompts::BuiltIn | Prompts::Missing(_) => None,
+        },
+        prompt_after_seconds: PROMPT_AFTER_SECONDS,
+        recogniser: fleet.rollout.recogniser.clone(),
+    };
+    Ok(ConfigMap {
+        metadata: trial_meta(fleet, pool, JUDGE),
+        data: Some([(SESSION_KEY.to_owned(), serde_json::to_string(&session)?)].into()),
+        ..ConfigMap::default()
+    })
+}
+
+/// The judge's pod.
+pub(super) fn deployment(
+    fleet: &Fleet,
+    pool: &FleetPool,
+    settings: &Settings,
+    trial: &str,
+    session: &ConfigMap,
+) -> Deployment {
+    let selector = labels::trial_selector(&fleet.name, &pool.name, JUDGE);
+    let mut of_pod = labels::trial(&fleet.name, &pool.name, JUDGE);
+    of_pod.insert(labels::TRIAL.to_owned(), trial.to_owned());
+    Deployment {
+        metadata: trial_meta(fleet, pool, JUDGE),
+        spec: Some(DeploymentSpec {
+            replicas: Some(1),
+            selector: LabelSelector { match_labels: Some(selector), ..LabelSelector::default() },
+            strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }),
+            progress_deadline_seconds: Some(START_SECONDS + 60),
+            revision_history_limit: Some(1),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(of_pod),
+                    annotations: Some([(SESSION_DIGEST.to_owned(), digest(session))].into()),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(spec(fleet, pool, settings)),
+            },
+            ..DeploymentSpec::default()
+        }),
+        ..Deployment::default()
+    }
+}
+
+fn digest(session: &ConfigMap) -> String {
+    let text = session.data.as_ref().and_then(|data| data.get(SESSION_KEY));
+    hex::encode(&Sha256::digest(text.map_or("", String::as_str))[..8])
+}
+
+fn spec(fleet: &Fleet, pool: &FleetPool, settings: &Settings) -> PodSpec {
+    let mounts = match &fleet.rollout.recogniser {
+        Recogniser::Embedded => Mounts::default(),
+        Recogniser::Whisper { record } => Mounts::of([record]),
+    };
+    PodSpec {
+        service_account_name: Some(fleet.name.clone()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(container::pod_security()),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        containers: vec![listener(fleet, settings, &mounts)],
+        volumes: Some(volumes(fleet, pool, &mounts)),
+        ..PodSpec::default()
+    }
+}
+
+fn listener(fleet: &Fleet, settings: &Settings, mounts: &Mounts) -> Container {
+    let session = VolumeMount {
+        name: "session".to_owned(),
+        mount_path: SESSION_FOLDER.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    let store = VolumeMount {
+        name: "store".to_owned(),
+        mount_path: STORE_FOLDER.to_owned(),
+        ..VolumeMount::default()
+    };
+    Container {
+        name: CONTAINER.to_owned(),
+        image: Some(settings.judge_image.clone()),
+        image_pull_policy: Some(format!("{:?}", settings.pull_policy)),
+        env: Some(environment(fleet, mounts)),
+        ports: Some(vec![
+            container::port(SPEECH_PORT_NAME, judge::PORT),
+            container::port(HEALTH_PORT_NAME, judge::HEALTH_PORT),
+        ]),
+        resources: Some(resources(fleet)),
+        startup_probe: Some(container::probe("/readyz", 1, START_SECONDS)),
+        readiness_probe: Some(container::probe("/readyz", 2, 2)),
+        liveness_probe: Some(container::probe("/healthz", 10, 6)),
+        security_context: Some(container::security()),
+        volume_mounts: Some([session, store].into_iter().chain(mounts.mounts()).collect()),
+        ..Container::default()
+    }
+}
+
+fn environment(fleet: &Fleet, mounts: &Mounts) -> Vec<EnvVar> {
+    let mut variables = vec![
+        env(judge::ENV_SESSION, format!("{SESSION_FOLDER}/{SESSION_KEY}")),
+        env(pod::ENV_STORE, STORE_FOLDER),
+        env(pod::ENV_LOG_FORMAT, container::log_format(fleet.log_format)),
+    ];
+    variables.extend(mounts.env());
+    variables
+}
+
+/// Requests and limits from the same values, which makes the pod Guaranteed.
+fn resources(fleet: &Fleet) -> ResourceRequirements {
+    let disk = Memory::from_bytes(store_size(fleet) + DISK);
+    let amounts: BTreeMap<String, Quantity> = [
+        ("cpu".to_owned(), Quantity(fleet.rollout.judge_cpu.to_string())),
+        ("memory".to_owned(), Quantity(fleet.rollout.judge_memory.to_string())),
+        ("ephemeral-storage".to_owned(), Quantity(disk.to_string())),
+    ]
+    .into();
+    ResourceRequirements { requests: Some(amounts.clone()), limits: Some(amounts), claims: None }
+}
+
+/// What has to fit into memory fits onto as much disk.
+fn store_size(fleet: &Fleet) -> u64 {
+    match fleet.rollout.recogniser {
+        Recogniser::Embedded => 0,
+        Recogniser::Whisper { .. } => fleet.rollout.judge_memory.bytes(),
+    }
+}
+
+fn volumes(fleet: &Fleet, pool: &FleetPool, mounts: &Mounts) -> Vec<Volume> {
+    let size = Memory::from_bytes(store_size(fleet).max(DISK / 2));
+    let own = [
+        Volume {
+            name: "session".to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: labels::trial_object(&fleet.name, &pool.name, JUDGE),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: "store".to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(Quantity(size.to_string())),
+                medium: None,
+            }),
+            ..Volume::default()
+        },
+    ];
+    own.into_iter().chain(mounts.volumes()).collect()
+}

@@ -1,0 +1,203 @@
+//! What is seen of a pool: its pods, those of a trial, and what they say.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use ttsfleet_crds::RolloutPhase;
+use ttsfleet_wire::judge::Report;
+
+use super::memory::{Heard, QUIET};
+use crate::admin::Target;
+use crate::fleet::build::labels::{self, INFERENCE, JUDGE, SHADOW};
+use crate::fleet::build::{CONTAINER, PoolPlan, template_digest};
+use crate::fleet::pods;
+use crate::fleet::reconcile::{Context, Error};
+use crate::fleet::validate::{Fleet, FleetPool};
+use crate::kinds::Live;
+use crate::rollout::{PodView, PoolView};
+
+/// Pods asked at once.
+const CONCURRENCY: usize = 64;
+/// When to look again at pods that do something on their own.
+const SOON: Duration = Duration::from_secs(2);
+
+/// What was seen of a pool.
+pub(super) struct Observed {
+    pub(super) view: PoolView,
+    /// How to reach the pods, by their uids.
+    pub(super) targets: HashMap<String, Target>,
+    /// When to look again.
+    pub(super) recheck: Option<Duration>,
+}
+
+/// Looks at a pool. Pods are asked while a rollout is under way, and otherwise
+/// once, when they have become ready or have done what they were told to.
+pub(super) async fn pool(
+    context: &Context,
+    fleet: &Fleet,
+    pool: &FleetPool,
+    plan: &PoolPlan,
+    live: &Live,
+    now: Timestamp,
+) -> Result<Observed, Error> {
+    let rollout = plan.record.rollout.as_ref();
+    let under_way = rollout.is_some_and(|rollout| rollout.phase != RolloutPhase::Paused);
+    let trial = rollout.map(|rollout| rollout.trial.as_str());
+    let digest = template_digest(fleet, pool, &context.settings, plan)?;
+    let look = Look { context, fleet, now };
+    let of_pool = [(labels::COMPONENT, INFERENCE), (labels::POOL, &pool.name)];
+    let own = find(live, &of_pool);
+    let of_trial = |part| match trial {
+        Some(trial) => {
+            let labels =
+                [(labels::COMPONENT, part), (labels::TRIAL_OF, pool.name.as_str()), (labels::TRIAL, trial)];
+            find(live, &labels)
+        }
+        None => Vec::new(),
+    };
+    let (shadow, judge) = (of_trial(SHADOW), of_trial(JUDGE));
+    let compares = rollout.is_some_and(|rollout| rollout.phase == RolloutPhase::Shadowing);
+    let own = look.at(&own, under_way, |pod| label(pod, labels::TEMPLATE) == Some(&digest));
+    let shadow = look.at(&shadow, under_way, |_| true);
+    let report = look.report(judge.first().filter(|_| compares));
+    let (own, shadow, report) = futures::join!(own, shadow, report);
+    let judge_problem = judge.first().and_then(|pod| pods::trouble(fleet, pod, now));
+    let recheck = if under_way { None } else { own.restless.or(shadow.restless) };
+    let targets = own.targets;
+    let view = PoolView {
+        pods: own.pods,
+        shadow: shadow.pods,
+        report,
+        judge_problem: judge_problem.map(|problem| problem.message),
+        now,
+    };
+    Ok(Observed { view, targets, recheck })
+}
+
+/// Pods with these labels that are there to stay, by name.
+fn find<'a>(live: &'a Live, labels: &[(&str, &str)]) -> Vec<&'a Pod> {
+    let over = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Failed" | "Succeeded"))
+    };
+    let matches = |pod: &Pod| labels.iter().all(|(key, value)| label(pod, key) == Some(*value));
+    let all = live.pods.iter().map(Arc::as_ref);
+    let mut found: Vec<&Pod> = all.filter(|pod| !over(pod) && matches(pod)).collect();
+    found.sort_by_key(|pod| pod.name_any());
+    found
+}
+
+fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
+    pod.labels().get(key).map(String::as_str)
+}
+
+/// Pods, seen and asked.
+#[derive(Default)]
+struct Seen {
+    pods: Vec<PodView>,
+    targets: HashMap<String, Target>,
+    /// Some of them are to be asked again.
+    restless: Option<Duration>,
+}
+
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    context: &'a Context,
+    fleet: &'a Fleet,
+    now: Timestamp,
+}
+
+impl Look<'_> {
+    async fn at(&self, pods: &[&Pod], all: bool, current: impl Fn(&Pod) -> bool) -> Seen {
+        let mut seen = Seen::default();
+        for pod in pods {
+            let view = self.view(pod, current(pod));
+            if let Some(target) = self.target(pod) {
+                seen.targets.insert(view.uid.clone(), target);
+            }
+            seen.pods.push(view);
+        }
+        let questions = seen.pods.iter().map(|pod| self.hear(pod, seen.targets.get(&pod.uid), all));
+        let questions: Vec<_> = questions.collect();
+        let heard: Vec<Option<Heard>> =
+            futures::stream::iter(questions).buffered(CONCURRENCY).collect().await;
+        for (pod, heard) in seen.pods.iter_mut().zip(heard) {
+            let again = match heard {
+                Some(Heard::Said { status, restless, .. }) => {
+                    pod.status = Some(*status);
+                    restless.then_some(SOON)
+                }
+                Some(Heard::Nothing { .. }) => Duration::try_from(QUIET).ok(),
+                None => None,
+            };
+            seen.restless = [seen.restless, again].into_iter().flatten().min();
+        }
+        seen
+    }
+
+    /// What a pod says, asked now or remembered.
+    async fn hear(&self, pod: &PodView, target: Option<&Target>, all: bool) -> Option<Heard> {
+        let (fleet, memory) = (&self.fleet.owner.uid, &self.context.memory);
+        let known = memory.heard(fleet, &pod.uid);
+        let ask = all
+            || match &known {
+                None => pod.ready,
+                Some(Heard::Said { restarts, restless, .. }) => *restless || *restarts != pod.restarts,
+                Some(Heard::Nothing { at }) => pod.ready && self.now.duration_since(*at) >= QUIET,
+            };
+        let Some(target) = target.filter(|_| ask) else { return known };
+        let heard = match self.context.pods.status(target).await {
+            Ok(status) => {
+                let restless = status.task.is_some();
+                Heard::Said { status: Box::new(status), restarts: pod.restarts, restless }
+            }
+            Err(error) => {
+                tracing::debug!(pod = pod.name, namespace = self.fleet.namespace, %error, "a pod cannot be asked");
+                Heard::Nothing { at: self.now }
+            }
+        };
+        memory.hear(fleet, &pod.uid, heard.clone());
+        Some(heard)
+    }
+
+    /// What the judge has measured.
+    async fn report(&self, judge: Option<&&Pod>) -> Option<Report> {
+        let target = judge.filter(|pod| is_ready(pod)).and_then(|pod| self.target(pod))?;
+        match self.context.pods.report(&target).await {
+            Ok(report) => Some(report),
+            Err(error) => {
+                tracing::debug!(fleet = self.fleet.name, namespace = self.fleet.namespace, %error, "no report");
+                None
+            }
+        }
+    }
+
+    fn target(&self, pod: &Pod) -> Option<Target> {
+        let address = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+        Some(Target { address, token: self.context.settings.key.token(&self.fleet.owner.uid) })
+    }
+
+    fn view(&self, pod: &Pod, current: bool) -> PodView {
+        let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+        let container = statuses.into_iter().flatten().find(|status| status.name == CONTAINER);
+        PodView {
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            ready: is_ready(pod),
+            current,
+            status: None,
+            restarts: container.map_or(0, |status| status.restart_count.unsigned_abs()),
+            problem: pods::trouble(self.fleet, pod, self.now),
+        }
+    }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}

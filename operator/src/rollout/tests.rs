@@ -1,0 +1,6 @@
+mod fixture;
+mod interrupts;
+mod simulation;
+mod swaps;
+mod trials;
+mod world;

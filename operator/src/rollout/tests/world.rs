@@ -95,6 +95,8 @@ pub(super) struct World {
     tick: i64,
     made: u32,
     last_view: Option<PoolView>,
+    /// Pods that the operator has deleted.
+    pub(super) recycled: u32,
     /// Ticks since anything last changed.
     pub(super) quiet: u32,
 }
@@ -268,6 +270,7 @@ impl World {
             tick: 0,
             made: 0,
             last_view: None,
+            recycled: 0,
             quiet: 0,
         };
         while world.pods.len() < 4 {
@@ -318,7 +321,7 @@ impl World {
             return;
         }
         let same = self.record == decision.record && decision.orders.is_empty() && decision.recheck.is_none();
-        self.quiet = if same && faults.is_empty() { self.quiet + 1 } else { 0 };
+        self.quiet = if same && faults.is_empty() && self.ready() == 4 { self.quiet + 1 } else { 0 };
         self.record = decision.record.clone();
         if faults.contains(&Fault::KillOperator) {
             return;
@@ -439,6 +442,7 @@ impl World {
     fn order(&mut self, orders: &[Order]) {
         for order in orders {
             if matches!(order.verb, Verb::Recycle(_)) {
+                self.recycled += 1;
                 self.pods.retain(|pod| pod.name != order.pod);
             }
             for pod in self.pods.iter_mut().filter(|pod| pod.name == order.pod) {

@@ -36,19 +36,16 @@ impl Recogniser {
     }
 }
 
-/// What the recogniser consists of, as a Debian machine has it.
-const PROGRAMS: [&str; 2] = ["/usr/bin/pocketsphinx_continuous", "/usr/bin/pocketsphinx_batch"];
+/// What the judge runs of it, and the package with what that reads.
+const PROGRAM: &str = "/usr/bin/pocketsphinx_batch";
 const LANGUAGE: &str = "pocketsphinx-en-us";
 
 /// Every file that the recogniser needs to run where there is nothing else:
-/// programs, libraries, language, and the packages' copyright files.
+/// program, libraries, language, and the packages' copyright files.
 pub(crate) fn files(progress: &dyn Progress) -> Result<Vec<ImageFile>> {
     packages::ensure(&RECOGNISER, progress)?;
-    let mut files = BTreeMap::new();
-    for program in PROGRAMS {
-        files.insert(PathBuf::from(program), 0o755);
-        files.extend(libraries(&tool(&["ldd", program])?)?.into_iter().map(|path| (path, 0o755)));
-    }
+    let mut files = BTreeMap::from([(PathBuf::from(PROGRAM), 0o755)]);
+    files.extend(libraries(&tool(&["ldd", PROGRAM])?)?.into_iter().map(|path| (path, 0o755)));
     let listed = tool(&["dpkg-query", "--listfiles", LANGUAGE])?;
     files.extend(listed.lines().map(|path| (PathBuf::from(path), 0o644)));
     files.retain(|path, _| path.is_file());

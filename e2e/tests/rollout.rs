@@ -72,7 +72,7 @@ const DEGRADED: [(&str, &[&str]); 15] = [
     ("wrong-melody", &["prosody"]),
     ("monotone", &["prosody"]),
     ("wrong-pitch", &["prosody"]),
-    ("fast", &["prosody"]),
+    ("fast", &["prosody", "cer"]),
     ("dropped-phonemes", &["cer"]),
     ("silent", &["load", "cer"]),
     ("truncated", &["cer", "prosody"]),

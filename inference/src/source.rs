@@ -114,7 +114,7 @@ impl Sources {
         }
         let secrets = self.config.secrets.clone();
         let secret = blocking(move || Secret::read(secrets.as_ref(), secret.as_deref())).await?;
-        let origin = origin::connect(uri, &secret, client()?)?;
+        let origin = origin::connect(uri, &secret, client(&secret)?)?;
         let patience = self.config.patience;
         Staging { origin, pinned: digest, store, secret, patience, progress }.run().await
     }
@@ -139,17 +139,6 @@ impl Sources {
     }
 }
 
-/// Which model, and what to fetch it with.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The model, as the operator names it.
-    pub record: ModelRecord,
-    /// Folder for fetched models.
-    pub store: Option<PathBuf>,
-    /// How often and how long to try.
-    pub patience: Patience,
-}
-
 /// Reads the record that the operator mounts.
 ///
 /// # Errors
@@ -165,16 +154,6 @@ pub fn record_of_folder(folder: &Path) -> ModelRecord {
     let uri = format!("file://{}", folder.display());
     let source = Some(ModelSource { uri, digest: None, secret: None });
     ModelRecord { name: String::new(), version: String::new(), source }
-}
-
-/// Brings the folder here, verified.
-///
-/// # Errors
-/// [`LoadError`].
-pub async fn open(source: &Source) -> Result<ModelFolder, LoadError> {
-    let Source { record, store, patience } = source.clone();
-    let sources = Sources::new(SourcesConfig { store, patience, ..SourcesConfig::default() });
-    sources.stage(&record, &StageProgress::default()).await
 }
 
 fn pinned(folder: ModelFolder, digest: Option<&str>) -> Result<ModelFolder, LoadError> {

@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use super::LoadError;
+use super::{LoadError, secret::Secret};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may send nothing.
@@ -17,10 +17,12 @@ const MAX_REDIRECTS: usize = 5;
 /// Certificates trusted besides the public ones, as other programs read it.
 const ENV_CERTIFICATES: &str = "SSL_CERT_FILE";
 
+/// The key of a Secret with certificates for this source.
+const CERTIFICATES_KEY: &str = "ca.crt";
+
 /// The client that models are fetched with. The public roots are built in, as
-/// an image need not have any. Fails when the certificates of `SSL_CERT_FILE`
-/// cannot be read.
-pub(super) fn client() -> Result<Client, LoadError> {
+/// an image need not have any. Fails when other certificates cannot be read.
+pub(super) fn client(secret: &Secret) -> Result<Client, LoadError> {
     let wrong = |reason: String| {
         let path = std::env::var(ENV_CERTIFICATES).unwrap_or_default();
         LoadError::Record { path, reason }
@@ -29,6 +31,13 @@ pub(super) fn client() -> Result<Client, LoadError> {
     if let Some(path) = std::env::var_os(ENV_CERTIFICATES) {
         let certificates = CertificateDer::pem_file_iter(&path).map_err(|error| wrong(error.to_string()))?;
         roots.add_parsable_certificates(certificates.flatten());
+    }
+    if let Some(text) = secret.get(CERTIFICATES_KEY) {
+        let added =
+            roots.add_parsable_certificates(CertificateDer::pem_slice_iter(text.as_bytes()).flatten());
+        if added.0 == 0 {
+            return Err(secret.unusable(&format!("{CERTIFICATES_KEY} holds no certificate in PEM form")));
+        }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)

@@ -247,7 +247,8 @@ mod tests {
     const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     fn base(place: &str) -> Option<String> {
-        let registry = Registry::new(crate::source::client().unwrap(), place, &Secret::default())?;
+        let secret = Secret::default();
+        let registry = Registry::new(crate::source::client(&secret).unwrap(), place, &secret)?;
         Some(registry.base.to_string())
     }
 

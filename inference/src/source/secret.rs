@@ -20,6 +20,7 @@ const SHORTEST_HIDDEN: usize = 4;
 /// printed.
 #[derive(Clone, Default)]
 pub(super) struct Secret {
+    name: String,
     values: BTreeMap<String, String>,
 }
 
@@ -42,7 +43,12 @@ impl Secret {
             io::ErrorKind::NotFound => failed("it is not mounted".to_owned()),
             _ => failed(error.to_string()),
         })?;
-        Ok(Self { values })
+        Ok(Self { name: name.to_owned(), values })
+    }
+
+    /// An error about it.
+    pub(super) fn unusable(&self, reason: &str) -> LoadError {
+        LoadError::Secret { name: self.name.clone(), reason: reason.to_owned() }
     }
 
     /// The value of a key, unless it is empty.
@@ -128,7 +134,8 @@ mod tests {
     use super::*;
 
     fn secret(values: &[(&str, &str)]) -> Secret {
-        Secret { values: values.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect() }
+        let values = values.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        Secret { name: "test".to_owned(), values }
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Store {
         Ok(about.f_bavail.saturating_mul(about.f_frsize))
     }
 
-    /// Completes a fetched folder, and gives it its place.
+    /// Completes a fetched folder, checks it as a whole, and gives it its place.
     pub(super) fn keep(
         &self,
         mut unfinished: Unfinished,
@@ -82,14 +82,16 @@ impl Store {
         digest: &str,
     ) -> Result<ModelFolder, LoadError> {
         let target = self.root.join(plain(digest));
-        let kept = complete(&unfinished.path, files, manifest)
-            .and_then(|()| if target.exists() { fs::remove_dir_all(&target) } else { Ok(()) })
+        complete(&unfinished.path, files, manifest).map_err(|source| failed(&unfinished.path, source))?;
+        let folder = ModelFolder::open(&unfinished.path).inspect_err(|_| unfinished.give_up())?;
+        let placed = if target.exists() { fs::remove_dir_all(&target) } else { Ok(()) };
+        let placed = placed
             .and_then(|()| fs::rename(&unfinished.path, &target))
             .and_then(|()| File::open(&self.root)?.sync_all());
-        kept.map_err(|source| failed(&target, source))?;
+        placed.map_err(|source| failed(&target, source))?;
         // It has moved, so that there is nothing left to remove.
         unfinished.stays = true;
-        Ok(ModelFolder::open(&target)?)
+        Ok(folder)
     }
 }
 

@@ -21,8 +21,6 @@ use ttsfleet_inference::source::{LoadError, Patience, Sources, SourcesConfig, St
 use ttsfleet_models::{FileEntry, MANIFEST_NAME, Manifest, ModelFolder, sha256_hex};
 use ttsfleet_wire::model::{ModelRecord, ModelSource};
 
-use crate::common;
-
 /// How the test's server answers one path.
 #[derive(Clone)]
 pub(crate) enum Reply {
@@ -176,8 +174,17 @@ pub(crate) fn entries() -> Vec<FileEntry> {
 }
 
 pub(crate) fn manifest(files: &[FileEntry]) -> Vec<u8> {
-    let tones = common::Tones::new().manifest;
-    serde_json::to_vec(&Manifest { files: files.to_vec(), ..tones }).unwrap()
+    let manifest = Manifest {
+        family: "tones".into(),
+        name: "tones".into(),
+        version: "1".into(),
+        sample_rate: 24_000,
+        languages: vec!["en-US".into()],
+        voices: vec!["low".into()],
+        licence: "Apache-2.0".into(),
+        files: files.to_vec(),
+    };
+    serde_json::to_vec(&manifest).unwrap()
 }
 
 pub(crate) fn digest() -> String {

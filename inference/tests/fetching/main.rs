@@ -1,8 +1,6 @@
 //! Fetching a model from a server that is slow, wrong or hostile.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod disk;
 mod host;
 mod resume;
@@ -181,4 +179,15 @@ async fn a_store_that_cannot_be_written_is_named() {
         error.contains("cannot write the model store") && error.contains(file.to_str().unwrap()),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_manifest_at_odds_with_itself_leaves_nothing_in_the_store() {
+    let host = Host::start().await;
+    let odd = manifest(&[entry("weights.bin", WEIGHTS), entry("weights.bin", b"012345678X")]);
+    host.set(MANIFEST_NAME, vec![Reply::Bytes(odd.clone())]);
+    host.set("weights.bin", vec![Reply::Bytes(WEIGHTS.to_vec()), Reply::Bytes(b"012345678X".to_vec())]);
+    let pinned = format!("sha256:{}", ttsfleet_models::sha256_hex(&odd));
+    host.fetch(Some(pinned)).await.unwrap_err();
+    assert!(host.stored().is_empty(), "{:?}", host.stored());
 }

@@ -3,10 +3,11 @@
 
 mod depot;
 mod program;
+mod secure;
 
 use std::{
     os::unix::fs::symlink,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::SeqCst},
 };
 
 use axum::{
@@ -194,6 +195,24 @@ async fn from_a_registry() {
     let missing = uri.replace(&digest, &format!("sha256:{}", "0".repeat(64)));
     let error = Pod::new().stage(&model.at(missing, None)).await.unwrap_err().to_string();
     assert!(error.contains("the artifact's manifest: the server answered 404"), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_is_not_believed() {
+    let (mut model, pod) = (Model::new(), Pod::new());
+    let another = serve(Router::new().fallback(async || "{}")).await;
+    let uri = format!("oci://{another}/tones@sha256:{}", "0".repeat(64));
+    let error = pod.stage(&without_digest(model.at(uri, None))).await.unwrap_err().to_string();
+    assert!(error.contains("the artifact's manifest has the digest sha256:44136fa3"), "{error}");
+    // An artifact whose weights are not those of its model.json.
+    model.files[0].1[0] ^= 1;
+    let server = Server::registry(&Door::Open);
+    let digest = push(server.address, "tones", &model).await;
+    let (uri, progress) = (format!("oci://{}/tones@{digest}", server.address), StageProgress::default());
+    let error = pod.sources().stage(&model.at(uri, None), &progress).await.unwrap_err().to_string();
+    assert!(error.contains("weights.bin differs from model.json: sha256"), "{error}");
+    assert_eq!(progress.done.load(SeqCst), 0, "nothing of it is taken");
+    assert!(pod.stored().is_empty());
 }
 
 #[tokio::test]

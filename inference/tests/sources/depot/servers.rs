@@ -5,16 +5,23 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::{self, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use tempfile::TempDir;
 use ttsfleet_e2e::{progress::Silent, tools::ensure_source_servers};
 use ttsfleet_models::sha256_hex;
 
-use super::Model;
+use super::{Model, file};
 
 pub(crate) const USER: &str = "voice-reader";
 pub(crate) const PASSWORD: &str = "swordfish";
@@ -171,6 +178,19 @@ pub(crate) async fn serve(routes: Router) -> SocketAddr {
     let address = socket.local_addr().unwrap();
     tokio::spawn(async { axum::serve(socket, routes).await });
     address
+}
+
+/// Serves the model's files to everyone.
+pub(crate) async fn host(model: &Arc<Model>) -> SocketAddr {
+    serve(Router::new().route("/{*path}", get(give)).with_state(Arc::clone(model))).await
+}
+
+async fn give(
+    State(model): State<Arc<Model>>,
+    extract::Path(path): extract::Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    model.find(&path).map_or_else(|| StatusCode::NOT_FOUND.into_response(), |bytes| file(bytes, &headers))
 }
 
 /// An address that nobody listens on.

@@ -1,0 +1,151 @@
+//! Texts that the judge has spoken itself.
+
+use crate::normalise::Script;
+
+const ENGLISH: &str = include_str!("prompts/en.txt");
+const CHINESE: &str = include_str!("prompts/zh.txt");
+
+/// Speeds of the rounds after the first. Many models make the same audio of the
+/// same text: spoken a little faster or slower it tells something new, if less
+/// than a new text would.
+const SPEEDS: [f32; 8] = [0.95, 1.05, 0.9, 1.1, 0.97, 1.03, 0.93, 1.07];
+
+/// One text to speak.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// The text.
+    pub text: String,
+    /// How fast; none as the model likes it.
+    pub speed: Option<f32>,
+    /// Who speaks first: they take turns.
+    pub baseline_first: bool,
+}
+
+/// Texts in a circle.
+#[derive(Debug, Clone)]
+pub struct Prompts {
+    texts: Vec<String>,
+    heard: bool,
+    spoken: usize,
+}
+
+impl Prompts {
+    /// Those that were given. There must be at least one.
+    pub fn given(texts: &[String]) -> Self {
+        Self { texts: texts.to_vec(), heard: true, spoken: 0 }
+    }
+
+    /// The built-in ones in languages (BCP 47 tags) that a model speaks; none
+    /// if there are none. Where the recogniser hears some of these languages,
+    /// only they are spoken.
+    pub fn built_in(languages: &[String], hears: impl Fn(Script) -> bool) -> Option<Self> {
+        let sets = [("en", Script::Latin, ENGLISH), ("zh", Script::Han, CHINESE)];
+        let mut spoken: Vec<_> = sets.into_iter().filter(|(tag, ..)| speaks(languages, tag)).collect();
+        let heard = spoken.iter().any(|(_, script, _)| hears(*script));
+        if heard {
+            spoken.retain(|(_, script, _)| hears(*script));
+        }
+        let texts = in_turn(spoken.iter().map(|(.., texts)| texts.lines().collect()).collect());
+        (!texts.is_empty()).then_some(Self { texts, heard, spoken: 0 })
+    }
+
+    /// Whether the recogniser hears their language.
+    pub fn heard(&self) -> bool {
+        self.heard
+    }
+
+    /// The next one.
+    pub fn next_prompt(&mut self) -> Prompt {
+        let (round, index) = (self.spoken / self.texts.len(), self.spoken % self.texts.len());
+        self.spoken += 1;
+        Prompt {
+            text: self.texts[index].clone(),
+            speed: round.checked_sub(1).map(|repeated| SPEEDS[repeated % SPEEDS.len()]),
+            baseline_first: self.spoken % 2 == 1,
+        }
+    }
+
+    /// The last one was not spoken after all.
+    pub fn give_back(&mut self) {
+        self.spoken = self.spoken.saturating_sub(1);
+    }
+}
+
+fn speaks(languages: &[String], tag: &str) -> bool {
+    languages.iter().any(|language| {
+        language.split(['-', '_']).next().is_some_and(|primary| primary.eq_ignore_ascii_case(tag))
+    })
+}
+
+/// One of each set, as long as there are some.
+fn in_turn(sets: Vec<Vec<&str>>) -> Vec<String> {
+    let longest = sets.iter().map(Vec::len).max().unwrap_or(0);
+    let of_each = |index| sets.iter().filter_map(move |set: &Vec<&str>| set.get(index).copied());
+    (0..longest).flat_map(of_each).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn built_in(languages: &[&str], hears: impl Fn(Script) -> bool) -> Option<Prompts> {
+        let languages: Vec<String> = languages.iter().map(|&language| language.to_owned()).collect();
+        Prompts::built_in(&languages, hears)
+    }
+
+    #[test]
+    fn the_english_ones_are_words_only_and_all_different() {
+        let lines: Vec<&str> = ENGLISH.lines().collect();
+        assert!(lines.len() >= 120, "{}", lines.len());
+        assert_eq!(lines.iter().collect::<BTreeSet<_>>().len(), lines.len());
+        for line in lines {
+            let words = line.split_whitespace().count();
+            assert!((6..=14).contains(&words), "{words} words: {line}");
+            let plain = |letter: char| letter.is_ascii_alphabetic() || " ,.?!'".contains(letter);
+            assert!(line.chars().all(plain), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_chinese_ones_are_characters_only_and_all_different() {
+        let lines: Vec<&str> = CHINESE.lines().collect();
+        assert!(lines.len() >= 40, "{}", lines.len());
+        assert_eq!(lines.iter().collect::<BTreeSet<_>>().len(), lines.len());
+        for line in lines {
+            let characters = line.chars().count();
+            assert!((8..=30).contains(&characters), "{characters} characters: {line}");
+            let plain =
+                |letter: char| Script::of(&letter.to_string()) == Script::Han || "，。？！".contains(letter);
+            assert!(line.chars().all(plain), "{line}");
+        }
+    }
+
+    #[test]
+    fn languages_are_those_that_are_spoken_and_if_possible_heard() {
+        let english = |script| script == Script::Latin;
+        assert!(built_in(&["fr"], |_| true).is_none());
+        assert!(built_in(&[], |_| true).is_none());
+        let bilingual = built_in(&["zh-CN", "en-US"], |_| true).unwrap();
+        let scripts: Vec<Script> = bilingual.texts[..4].iter().map(|text| Script::of(text)).collect();
+        assert_eq!(scripts, [Script::Latin, Script::Han, Script::Latin, Script::Han]);
+        let heard = built_in(&["zh", "en"], english).unwrap();
+        assert!(heard.heard() && heard.texts.iter().all(|text| Script::of(text) == Script::Latin));
+        assert!(!built_in(&["zh"], english).unwrap().heard());
+    }
+
+    #[test]
+    fn they_take_turns_and_what_is_repeated_is_spoken_at_another_speed() {
+        let mut prompts = Prompts::given(&["a".to_owned(), "b".to_owned(), "c".to_owned()]);
+        let spoken: Vec<Prompt> = (0..6).map(|_| prompts.next_prompt()).collect();
+        assert_eq!(spoken.iter().map(|prompt| &prompt.text[..]).collect::<String>(), "abcabc");
+        assert_eq!((spoken[0].speed, spoken[3].speed), (None, Some(0.95)));
+        assert_eq!(
+            spoken.iter().map(|prompt| prompt.baseline_first).collect::<Vec<_>>(),
+            [true, false, true, false, true, false]
+        );
+        prompts.give_back();
+        assert_eq!(prompts.next_prompt(), spoken[5]);
+    }
+}

@@ -9,12 +9,11 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use load::{Outcome, Sample, client, steady};
 use serde_json::{Value, json};
-use support::{Namespace, cluster, eventually};
+use support::{Namespace, alone, cluster, eventually};
 use ttsfleet_e2e::cluster::PodSignal;
 use ttsfleet_e2e::target::Target;
 
@@ -24,13 +23,6 @@ const TWO: &str =
 const TEXT: &str = "Good morning.";
 /// Requests a second: well within what the pods can do on two cores.
 const RATE: f64 = 4.0;
-
-/// Load on two cores is told from a fault only if there is one load at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    // Whoever had it before may have failed; that is told already.
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()

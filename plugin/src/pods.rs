@@ -9,13 +9,16 @@ use crate::words::age;
 
 const COMPONENT: &str = "app.kubernetes.io/component";
 const POOL: &str = "ttsfleet.dev/pool";
+/// Of shadow and judge: the pool that the model they try is meant for.
+const TRIAL_OF: &str = "ttsfleet.dev/trial-of";
 
 /// Lines of the pods of one part of the fleet; of one pool's, where it has
 /// pools.
 pub(crate) fn rows(pods: &[Pod], component: &str, pool: Option<&str>, now: Timestamp) -> Vec<Row> {
     let belongs = |pod: &&Pod| {
         let label = |key: &str| pod.labels().get(key).map(String::as_str);
-        label(COMPONENT) == Some(component) && (pool.is_none() || label(POOL) == pool)
+        let of_pool = || label(POOL).or_else(|| label(TRIAL_OF)) == pool;
+        label(COMPONENT) == Some(component) && (pool.is_none() || of_pool())
     };
     let mut rows: Vec<(String, Row)> =
         pods.iter().filter(belongs).map(|pod| (pod.name_any(), row(pod, now))).collect();

@@ -12,11 +12,13 @@ fn plain(fleet: &TtsDeployment, pods: &[Pod]) -> String {
 }
 
 fn pod(name: &str, component: &str, status: Value) -> Pod {
+    let pool =
+        if ["shadow", "judge"].contains(&component) { "ttsfleet.dev/trial-of" } else { "ttsfleet.dev/pool" };
     serde_json::from_value(json!({
         "metadata": {
             "name": format!("narrator-{name}"),
             "creationTimestamp": at(2, 0),
-            "labels": {"app.kubernetes.io/component": component, "ttsfleet.dev/pool": "main"},
+            "labels": {"app.kubernetes.io/component": component, pool: "main"},
         },
         "spec": {"containers": [], "nodeName": "node-1"},
         "status": status,

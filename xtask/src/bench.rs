@@ -25,6 +25,8 @@ enum Subject {
     Gateway,
     /// The incident again: bare pods, and a fleet of the same pods.
     Storm,
+    /// A thousand swaps under load, and staging beside a plain copy.
+    Swap,
     /// The built-in voice beside onnxruntime with the same weights.
     Voice,
     /// A speech server with 16, 8 and 4 synthesis threads.
@@ -38,6 +40,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         Subject::Gateway => ("ttsfleet-e2e", "gateway"),
         Subject::Storm => ("ttsfleet-e2e", "storm"),
         Subject::Workers => ("ttsfleet-e2e", "workers"),
+        Subject::Swap => ("ttsfleet-inference", "swap"),
         Subject::Voice => ("ttsfleet-models", "voice"),
     };
     let mut command = cargo(&["bench", "--package", package, "--bench", name, "--"]);

@@ -104,12 +104,9 @@ pub(crate) fn make(seen: &Arc<Seen>) -> MakeModel {
     })
 }
 
-/// Writes a folder of tones, and answers its record, with its digest.
-pub(crate) fn write_tones(dir: &Path, version: &str, rate: u32, tone: serde_json::Value) -> ModelRecord {
-    let tone = tone.to_string();
-    let file =
-        FileEntry { path: "tone.json".into(), size: tone.len() as u64, sha256: sha256_hex(tone.as_bytes()) };
-    let manifest = Manifest {
+/// What tones say of themselves, without files.
+pub(crate) fn manifest(version: &str, rate: u32) -> Manifest {
+    Manifest {
         family: "tones".into(),
         name: "tones".into(),
         version: version.into(),
@@ -117,8 +114,16 @@ pub(crate) fn write_tones(dir: &Path, version: &str, rate: u32, tone: serde_json
         languages: vec!["en-US".into()],
         voices: vec!["low".into(), "high".into()],
         licence: "Apache-2.0".into(),
-        files: vec![file],
-    };
+        files: vec![],
+    }
+}
+
+/// Writes a folder of tones, and answers its record, with its digest.
+pub(crate) fn write_tones(dir: &Path, version: &str, rate: u32, tone: serde_json::Value) -> ModelRecord {
+    let tone = tone.to_string();
+    let file =
+        FileEntry { path: "tone.json".into(), size: tone.len() as u64, sha256: sha256_hex(tone.as_bytes()) };
+    let manifest = Manifest { files: vec![file], ..manifest(version, rate) };
     let manifest = serde_json::to_vec(&manifest).unwrap();
     fs::create_dir_all(dir).unwrap();
     fs::write(dir.join("tone.json"), tone).unwrap();

@@ -24,7 +24,7 @@ use reqwest::{Client, StatusCode};
 use super::{
     origin::{Fault, Opened, Origin},
     secret::Secret,
-    web::refused,
+    web::{broken, refused},
 };
 
 /// How much of an answer that is no file is read, in bytes.
@@ -148,17 +148,9 @@ impl Bucket {
         let status = StatusCode::from_u16(self.status.load(Relaxed)).ok();
         match status.filter(|status| !status.is_success()) {
             Some(status) => refused(status),
-            None => Fault::passing(root_cause(error)),
+            None => broken(error),
         }
     }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(cause) = last.source() {
-        last = cause;
-    }
-    last.to_string()
 }
 
 impl Origin for Bucket {
@@ -174,8 +166,7 @@ impl Origin for Bucket {
             let options = GetOptions { range, ..GetOptions::default() };
             let got = self.store.get_opts(&key, options).await.map_err(|error| self.fault(&error))?;
             let (start, total) = (got.range.start, Some(got.meta.size));
-            let fault = |error| Fault::passing(root_cause(&error));
-            let bytes = got.into_stream().map(move |piece| piece.map_err(fault)).boxed();
+            let bytes = got.into_stream().map(|piece| piece.map_err(|error| broken(&error))).boxed();
             Ok(Opened { start, total, sha256: None, bytes })
         }
         .boxed()

@@ -25,7 +25,7 @@ const CERTIFICATES_KEY: &str = "ca.crt";
 pub(super) fn client(secret: &Secret) -> Result<Client, LoadError> {
     let wrong = |reason: String| {
         let path = std::env::var(ENV_CERTIFICATES).unwrap_or_default();
-        LoadError::Record { path, reason }
+        LoadError::Certificates { path, reason }
     };
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = std::env::var_os(ENV_CERTIFICATES) {

@@ -42,6 +42,14 @@ pub enum LoadError {
         /// Whether trying again may help.
         transient: bool,
     },
+    /// Certificates to trust cannot be read.
+    #[error("cannot read the certificates in {path}: {reason}")]
+    Certificates {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The Secret for the source cannot be used.
     #[error("cannot use the Secret {name:?}: {reason}")]
     Secret {

@@ -1,6 +1,6 @@
 //! Folders on web servers, and what else is fetched with plain requests.
 
-use std::fmt::Write;
+use std::{error::Error, fmt::Write};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
@@ -123,19 +123,27 @@ fn content_range(range: &str) -> Option<(u64, Option<u64>)> {
     Some((start.trim().parse().ok()?, total.trim().parse().ok()))
 }
 
-/// Why a connection gave no answer, or only half of it. A redirect refused
-/// stays refused; all else may pass.
-pub(super) fn broken(error: &reqwest::Error) -> Fault {
-    let mut reason = String::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        reason = error.to_string();
-        cause = error.source();
+/// Why a connection gave no answer, or only half of it.
+pub(super) fn broken(error: &(dyn Error + 'static)) -> Fault {
+    let chain = || std::iter::successors(Some(error), |&error| error.source());
+    let http = |wanted: fn(&reqwest::Error) -> bool| {
+        chain().filter_map(|error| error.downcast_ref::<reqwest::Error>()).any(wanted)
+    };
+    if http(reqwest::Error::is_timeout) {
+        return Fault::passing("the server did not answer in time");
     }
-    if error.is_timeout() {
-        reason = "the server did not answer in time".to_owned();
+    let reason = chain().last().map(ToString::to_string).unwrap_or_default();
+    // What is refused here stays refused; all else may pass.
+    let refused = http(reqwest::Error::is_redirect) || chain().any(is_untrusted);
+    Fault { reason, transient: !refused }
+}
+
+/// Whether a certificate was not trusted: an I/O error keeps that to itself.
+fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
+    if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        return is_untrusted(inner);
     }
-    Fault { reason, transient: !error.is_redirect() && !error.is_builder() }
+    matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// An address without credentials and query.

@@ -52,17 +52,22 @@ async fn a_redirect_that_gives_up_encryption_is_refused() {
     let (model, pod) = (Arc::new(Model::new()), Pod::new());
     let plain = host(&model).await;
     let (secure, certificate) = redirect_all(&format!("http://{plain}/model.json"));
-    pod.secret("trust", &[("ca.crt", &certificate)]);
+    let endpoint = format!("https://localhost:{}", secure.port());
+    pod.secret("trust", &[("ca.crt", &certificate), ("AWS_ENDPOINT_URL", &endpoint)]);
+    pod.secret("no-trust", &[("AWS_ENDPOINT_URL", &endpoint)]);
     pod.secret("empty", &[("ca.crt", "nothing")]);
-    let stage = async |secret| {
-        let record = model.at(format!("https://localhost:{}", secure.port()), secret);
-        pod.stage(&record).await.unwrap_err().to_string()
+    let stage = async |uri: &str, secret| {
+        let error = pod.stage(&model.at(uri, secret)).await.unwrap_err();
+        assert!(!error.is_transient(), "trying again does not help: {error}");
+        error.to_string()
     };
-    let untrusted = stage(None).await;
-    assert!(untrusted.contains("certificate"), "{untrusted}");
-    let empty = stage(Some("empty")).await;
+    let empty = stage(&endpoint, Some("empty")).await;
     assert_eq!(empty, "cannot use the Secret \"empty\": ca.crt holds no certificate in PEM form");
-    let refused = stage(Some("trust")).await;
-    assert!(refused.contains("a redirect from https to http is not followed"), "{refused}");
+    for (uri, without) in [(endpoint.as_str(), None), ("s3://voices/a", Some("no-trust"))] {
+        let untrusted = stage(uri, without).await;
+        assert!(untrusted.contains("invalid peer certificate"), "{untrusted}");
+        let refused = stage(uri, Some("trust")).await;
+        assert!(refused.contains("a redirect from https to http is not followed"), "{refused}");
+    }
     assert!(pod.stored().is_empty());
 }

@@ -85,7 +85,8 @@ impl Staging<'_> {
         }
         let store = Arc::clone(&self.store);
         let kept = digest.clone();
-        let folder = blocking(move || store.keep(unfinished, &manifest.files, &bytes, &kept)).await?;
+        let kept = blocking(move || store.keep(unfinished, &manifest.files, &bytes, &kept)).await;
+        let folder = kept.map_err(|error| self.in_full_words(error, total))?;
         tracing::info!(
             source,
             digest,

@@ -81,16 +81,26 @@ impl Store {
         manifest: &[u8],
         digest: &str,
     ) -> Result<ModelFolder, LoadError> {
+        let placed = self.place(&unfinished.path, files, manifest, digest);
+        // Now it has moved, or it is of no use.
+        unfinished.stays = placed.is_ok();
+        placed
+    }
+
+    fn place(
+        &self,
+        path: &Path,
+        files: &[FileEntry],
+        manifest: &[u8],
+        digest: &str,
+    ) -> Result<ModelFolder, LoadError> {
         let target = self.root.join(plain(digest));
-        complete(&unfinished.path, files, manifest).map_err(|source| failed(&unfinished.path, source))?;
-        let folder = ModelFolder::open(&unfinished.path).inspect_err(|_| unfinished.give_up())?;
+        complete(path, files, manifest).map_err(|source| failed(path, source))?;
+        let folder = ModelFolder::open(path)?;
         let placed = if target.exists() { fs::remove_dir_all(&target) } else { Ok(()) };
-        let placed = placed
-            .and_then(|()| fs::rename(&unfinished.path, &target))
-            .and_then(|()| File::open(&self.root)?.sync_all());
+        let placed =
+            placed.and_then(|()| fs::rename(path, &target)).and_then(|()| File::open(&self.root)?.sync_all());
         placed.map_err(|source| failed(&target, source))?;
-        // It has moved, so that there is nothing left to remove.
-        unfinished.stays = true;
         Ok(folder)
     }
 }

@@ -183,11 +183,17 @@ async fn a_store_that_cannot_be_written_is_named() {
 
 #[tokio::test]
 async fn a_manifest_at_odds_with_itself_leaves_nothing_in_the_store() {
-    let host = Host::start().await;
-    let odd = manifest(&[entry("weights.bin", WEIGHTS), entry("weights.bin", b"012345678X")]);
-    host.set(MANIFEST_NAME, vec![Reply::Bytes(odd.clone())]);
-    host.set("weights.bin", vec![Reply::Bytes(WEIGHTS.to_vec()), Reply::Bytes(b"012345678X".to_vec())]);
-    let pinned = format!("sha256:{}", ttsfleet_models::sha256_hex(&odd));
-    host.fetch(Some(pinned)).await.unwrap_err();
-    assert!(host.stored().is_empty(), "{:?}", host.stored());
+    for (path, content) in
+        [("weights.bin", &b"012345678X"[..]), ("weights.bin/more", WEIGHTS), ("model.json/a", WORDS)]
+    {
+        let host = Host::start().await;
+        let odd = manifest(&[entry("weights.bin", WEIGHTS), entry(path, content)]);
+        host.set(MANIFEST_NAME, vec![Reply::Bytes(odd.clone())]);
+        host.set(path, vec![Reply::Bytes(content.to_vec())]);
+        host.set("weights.bin", vec![Reply::Bytes(WEIGHTS.to_vec()), Reply::Bytes(content.to_vec())]);
+        let pinned = format!("sha256:{}", ttsfleet_models::sha256_hex(&odd));
+        let error = host.fetch(Some(pinned)).await.unwrap_err();
+        assert!(!error.is_transient(), "{error}");
+        assert!(host.stored().is_empty(), "{path}: {:?}", host.stored());
+    }
 }

@@ -56,7 +56,7 @@ impl Staging<'_> {
     pub(super) async fn run(&self) -> Result<ModelFolder, LoadError> {
         let overall = self.patience.overall;
         tokio::time::timeout(overall, self.fetch()).await.unwrap_or_else(|_| {
-            let fault = Fault::passing(format!("it took longer than {} s", overall.as_secs()));
+            let fault = Fault::passing(format!("it took longer than {} s", overall.as_secs_f32()));
             Err(self.error(MANIFEST_NAME, fault))
         })
     }

@@ -28,6 +28,8 @@ pub(crate) enum Reply {
     Status(u16),
     /// Sends a part and breaks off.
     CutShort(Vec<u8>),
+    /// Sends a part and then nothing.
+    Hangs(Vec<u8>),
     /// Sends the rest from where it was asked for, as a part of 10 bytes.
     Rest(Vec<u8>),
     /// Puts a file of that many bytes somewhere, and then sends bytes.
@@ -146,6 +148,10 @@ pub(crate) async fn reply(State((script, asked)): State<(Script, Asked)>, reques
             };
             let pieces = stream::iter([Ok(Bytes::from(bytes))]).chain(stream::once(end));
             ([(header::CONTENT_LENGTH, "10")], Body::from_stream(pieces)).into_response()
+        }
+        Some(Reply::Hangs(bytes)) => {
+            let pieces = stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes))]).chain(stream::pending());
+            Body::from_stream(pieces).into_response()
         }
         Some(Reply::Rest(bytes)) => {
             let from = range.unwrap().replace("bytes=", "").replace('-', "");

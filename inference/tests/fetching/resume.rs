@@ -141,3 +141,27 @@ async fn models_are_forgotten_but_for_those_named() {
     assert!(sources.staged().is_empty());
     assert_eq!(host.stored(), ["notes"]);
 }
+
+#[tokio::test]
+async fn a_fetch_that_is_called_off_or_takes_too_long_leaves_only_what_can_be_gone_on_with() {
+    for pinned in [None, Some(digest())] {
+        let host = Host::start().await;
+        host.set("weights.bin", vec![Reply::Hangs(b"0123".to_vec())]);
+        let sources = Sources::new(SourcesConfig {
+            store: Some(host.store.path().to_owned()),
+            patience: Patience { overall: Duration::from_millis(300), ..Patience::default() },
+            ..SourcesConfig::default()
+        });
+        let (record, progress) = (record(host.uri(), pinned.clone()), StageProgress::default());
+        let left = if pinned.is_some() { vec![digest().replace("sha256:", ".partial-")] } else { vec![] };
+        let error = sources.stage(&record, &progress).await.unwrap_err();
+        assert!(error.to_string().ends_with("it took longer than 0.3 s") && error.is_transient(), "{error}");
+        assert_eq!(host.stored(), left);
+        tokio::select! {
+            biased;
+            staged = sources.stage(&record, &progress) => panic!("{staged:?}"),
+            () = async { while host.asked().len() < 4 { tokio::task::yield_now().await } } => {}
+        }
+        assert_eq!(host.stored(), left);
+    }
+}

@@ -70,22 +70,24 @@ fn parse(bytes: &[u8]) -> Result<Session, SessionError> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use ttsfleet_wire::judge::Recogniser;
 
     use super::*;
 
     fn with(change: impl FnOnce(&mut serde_json::Value)) -> Result<Session, SessionError> {
-        let mut value = json!({
-            "id": "s1",
-            "baselineUrl": "http://narrator-main:8080",
-            "candidateUrl": "http://narrator-main-shadow:8080",
-            "baselineDigest": null,
-            "candidateDigest": "sha256:ab",
-            "minSamples": 100,
-            "confidencePercent": 95,
-            "prompts": null,
-            "promptAfterSeconds": 10,
-            "recogniser": {"kind": "Embedded"},
-        });
+        let session = Session {
+            id: "s1".to_owned(),
+            baseline_url: "http://narrator-main:8080".to_owned(),
+            candidate_url: "http://narrator-main-shadow:8080".to_owned(),
+            baseline_digest: None,
+            candidate_digest: Some("sha256:ab".to_owned()),
+            min_samples: 100,
+            confidence_percent: 95,
+            prompts: None,
+            prompt_after_seconds: 10,
+            recogniser: Recogniser::Embedded,
+        };
+        let mut value = serde_json::to_value(session).unwrap();
         change(&mut value);
         parse(value.to_string().as_bytes())
     }

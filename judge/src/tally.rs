@@ -7,7 +7,7 @@ use crate::stats::{Design, Estimate, Latency, Mean, Prior, Shares};
 /// Spreads are about what pairs of one model's own audio show.
 const CER: Prior = Prior { range: (-1.0, 1.0), spread: 0.1 };
 const MOS: Prior = Prior { range: (-4.0, 4.0), spread: 0.1 };
-const PROSODY: Prior = Prior { range: (0.0, 100.0), spread: 0.1 };
+const PROSODY: Prior = Prior { range: (0.0, 2.5), spread: 0.1 };
 
 /// What one pair adds. The first of two values is the stable model's.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -9,7 +9,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde_json::{Value, json};
+use serde_json::json;
 use tower::ServiceExt;
 use ttsfleet_ears::{Clip, Mos};
 use ttsfleet_judge::{
@@ -19,7 +19,7 @@ use ttsfleet_judge::{
     normalise::Script,
     recogniser::{Recogniser, RecogniserError},
 };
-use ttsfleet_wire::judge::{MOST_PAIR_BYTES, Quantity, Recogniser as Kind, Report, Session};
+use ttsfleet_wire::judge::{MOST_PAIR_BYTES, Pair, Quantity, Recogniser as Kind, Report, Session, Side};
 
 const TEXT: &str = "Good morning to all of you.";
 const RATE: u32 = 16_000;
@@ -58,23 +58,31 @@ fn session() -> Session {
 }
 
 /// Two seconds of a tone that swells.
-fn side(digest: &str, loudness: f32) -> Value {
+fn side(digest: &str, loudness: f32) -> Side {
     let sample = |index: u32| {
         let time = index as f32 / RATE as f32;
         ((time * 880.0).sin() * loudness * (time / 2.0) * 32_000.0) as i16
     };
     let audio: Vec<u8> = (0..2 * RATE).flat_map(|index| sample(index).to_le_bytes()).collect();
-    json!({
-        "kind": "Audio", "digest": digest, "contentType": "audio/pcm", "sampleRate": RATE,
-        "audio": BASE64_STANDARD.encode(audio), "firstAudioMs": 50.0, "totalMs": 100.0,
-    })
+    of_audio(digest, "audio/pcm", BASE64_STANDARD.encode(audio))
 }
 
-fn pair(text: &str, baseline: Value, candidate: Value) -> Value {
-    json!({"text": text, "baseline": baseline, "candidate": candidate})
+fn of_audio(digest: &str, content_type: &str, audio: String) -> Side {
+    Side::Audio {
+        digest: digest.to_owned(),
+        content_type: content_type.to_owned(),
+        sample_rate: RATE,
+        audio,
+        first_audio_ms: 50.0,
+        total_ms: 100.0,
+    }
 }
 
-fn good() -> Value {
+fn pair(text: &str, baseline: Side, candidate: Side) -> String {
+    serde_json::to_string(&Pair { text: text.to_owned(), baseline, candidate }).unwrap()
+}
+
+fn good() -> String {
     pair(TEXT, side("sha256:a", 0.9), side("sha256:b", 0.9))
 }
 
@@ -114,9 +122,9 @@ async fn judged(judge: &Arc<Judge>, samples: u64) -> Report {
 async fn a_pair_is_heard_and_reported() {
     let judge = Arc::new(Judge::new(session()));
     listen(&judge);
-    assert_eq!(post(&judge, good().to_string()).await.0, StatusCode::ACCEPTED);
+    assert_eq!(post(&judge, good()).await.0, StatusCode::ACCEPTED);
     let muffled = pair(TEXT, side("sha256:a", 0.9), side("sha256:b", 0.3));
-    assert_eq!(post(&judge, muffled.to_string()).await.0, StatusCode::ACCEPTED);
+    assert_eq!(post(&judge, muffled).await.0, StatusCode::ACCEPTED);
     let report = judged(&judge, 2).await;
     assert_eq!((&report.session[..], report.from_prompts, report.dropped), ("s1", 0, 0));
     assert_eq!(report.trouble, None);
@@ -132,13 +140,12 @@ async fn a_pair_is_heard_and_reported() {
 async fn a_side_that_failed_or_cannot_be_played_counts_as_a_failure_alone() {
     let judge = Arc::new(Judge::new(session()));
     listen(&judge);
-    let failed = json!({"kind": "Failed", "code": "InferenceFailed"});
-    let mut broken = side("sha256:b", 0.9);
-    broken["contentType"] = json!("audio/flac");
+    let failed = Side::Failed { code: "InferenceFailed".to_owned() };
+    let broken = of_audio("sha256:b", "audio/flac", BASE64_STANDARD.encode("no flac"));
     for candidate in [failed.clone(), broken] {
-        post(&judge, pair(TEXT, side("sha256:a", 0.9), candidate).to_string()).await;
+        post(&judge, pair(TEXT, side("sha256:a", 0.9), candidate)).await;
     }
-    post(&judge, pair(TEXT, failed, side("sha256:b", 0.9)).to_string()).await;
+    post(&judge, pair(TEXT, failed, side("sha256:b", 0.9))).await;
     let report = judged(&judge, 3).await;
     let [errors] = &report.measures[..] else { panic!("{report:?}") };
     assert_eq!((errors.quantity, errors.samples), (Quantity::Errors, 3));
@@ -149,11 +156,11 @@ async fn a_side_that_failed_or_cannot_be_played_counts_as_a_failure_alone() {
 async fn a_recogniser_that_fails_is_told_until_it_hears_again() {
     let judge = Arc::new(Judge::new(session()));
     listen(&judge);
-    post(&judge, pair(TEXT, side("sha256:a", 0.01), side("sha256:b", 0.9)).to_string()).await;
+    post(&judge, pair(TEXT, side("sha256:a", 0.01), side("sha256:b", 0.9))).await;
     let report = judged(&judge, 1).await;
     assert!(report.trouble.unwrap().contains("30 s"));
     assert!(report.measures.iter().all(|measure| measure.quantity != Quantity::Cer));
-    post(&judge, good().to_string()).await;
+    post(&judge, good()).await;
     assert_eq!(judged(&judge, 2).await.trouble, None);
 }
 
@@ -161,7 +168,7 @@ async fn a_recogniser_that_fails_is_told_until_it_hears_again() {
 async fn a_language_that_the_recogniser_does_not_hear_has_no_error_rate() {
     let judge = Arc::new(Judge::new(session()));
     listen(&judge);
-    post(&judge, pair("今天天气很好。", side("sha256:a", 0.9), side("sha256:b", 0.3)).to_string()).await;
+    post(&judge, pair("今天天气很好。", side("sha256:a", 0.9), side("sha256:b", 0.3))).await;
     let report = judged(&judge, 1).await;
     assert_eq!(report.trouble, None);
     assert!(report.measures.iter().all(|measure| measure.quantity != Quantity::Cer));
@@ -171,16 +178,15 @@ async fn a_language_that_the_recogniser_does_not_hear_has_no_error_rate() {
 async fn what_is_not_under_test_or_no_pair_is_refused_without_a_word_of_it() {
     let judge = Arc::new(Judge::new(session()));
     let secret = "a secret of mine";
-    let mut unplain = side("sha256:a", 0.1);
-    unplain["audio"] = json!("%%");
+    let unplain = of_audio("sha256:a", "audio/pcm", "%%".to_owned());
     for (body, status, code) in [
         (pair(secret, side("sha256:x", 0.1), side("sha256:b", 0.1)), 409, "WrongModel"),
         (pair(secret, side("sha256:a", 0.1), side("sha256:a", 0.1)), 409, "WrongModel"),
         (pair(secret, unplain, side("sha256:b", 0.1)), 400, "InvalidParameter"),
-        (json!({"text": secret}), 400, "InvalidJson"),
-        (json!(secret), 400, "InvalidJson"),
+        (json!({"text": secret}).to_string(), 400, "InvalidJson"),
+        (json!(secret).to_string(), 400, "InvalidJson"),
     ] {
-        let (found, body) = post(&judge, body.to_string()).await;
+        let (found, body) = post(&judge, body).await;
         assert_eq!(found, status, "{body}");
         assert!(body.contains(code) && !body.contains(secret), "{body}");
     }
@@ -192,7 +198,7 @@ async fn what_is_not_under_test_or_no_pair_is_refused_without_a_word_of_it() {
 #[tokio::test]
 async fn when_too_many_wait_the_next_is_turned_away_and_counted() {
     let judge = Arc::new(Judge::new(session()));
-    let body = good().to_string();
+    let body = good();
     let mut taken = 0;
     let status = loop {
         match post(&judge, body.clone()).await.0 {

@@ -23,6 +23,8 @@ enum Subject {
     Fleet,
     /// The gateway beside HAProxy, nginx and Envoy.
     Gateway,
+    /// How well the judge tells voices apart.
+    Judge,
     /// The incident again: bare pods, and a fleet of the same pods.
     Storm,
     /// A thousand swaps under load, and staging beside a plain copy.
@@ -38,6 +40,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     let (package, name) = match options.subject {
         Subject::Fleet => ("ttsfleet-e2e", "fleet"),
         Subject::Gateway => ("ttsfleet-e2e", "gateway"),
+        Subject::Judge => ("ttsfleet-judge", "judge"),
         Subject::Storm => ("ttsfleet-e2e", "storm"),
         Subject::Workers => ("ttsfleet-e2e", "workers"),
         Subject::Swap => ("ttsfleet-inference", "swap"),

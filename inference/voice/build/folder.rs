@@ -1,15 +1,11 @@
 //! The model folder: which files it has, and its manifest.
 
-use std::{fmt::Write as _, fs, path::Path};
-
 use anyhow::Context;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use ttsfleet_convert::{File, Wheel, hex};
 
-use crate::{
-    onnx,
-    wheel::{VERSION, Wheel},
-};
+use crate::onnx;
 
 /// The tables of American English, taken as they are.
 const TABLES: [&str; 7] = [
@@ -24,14 +20,11 @@ const TABLES: [&str; 7] = [
 const NETWORKS: [&str; 2] = ["hibari", "oov"];
 const NOTICES: [&str; 2] = ["LICENSE", "NOTICE"];
 
-/// A path inside the folder and its content.
-pub(crate) type File = (String, Vec<u8>);
-
 /// Every file of the folder, the manifest last.
-pub(crate) fn collect(wheel: &mut Wheel) -> anyhow::Result<Vec<File>> {
+pub(crate) fn collect(wheel: &mut Wheel, version: &str) -> anyhow::Result<Vec<File>> {
     let mut files = Vec::new();
     for name in NOTICES {
-        let bytes = wheel.read(&format!("hibari_tts-{VERSION}.dist-info/licenses/{name}"))?;
+        let bytes = wheel.read(&format!("hibari_tts-{version}.dist-info/licenses/{name}"))?;
         files.push((name.to_owned(), bytes));
     }
     for name in NETWORKS {
@@ -43,20 +36,20 @@ pub(crate) fn collect(wheel: &mut Wheel) -> anyhow::Result<Vec<File>> {
         files.push((name.to_owned(), wheel.read(&format!("hibari/assets/{name}"))?));
     }
     files.sort();
-    files.push(("model.json".to_owned(), manifest(&files)?));
+    files.push(("model.json".to_owned(), manifest(&files, version)?));
     Ok(files)
 }
 
 /// The same files always give the same bytes: the digest of these bytes is the
 /// model's identity.
-fn manifest(files: &[File]) -> anyhow::Result<Vec<u8>> {
+fn manifest(files: &[File], version: &str) -> anyhow::Result<Vec<u8>> {
     let entries = files.iter().map(
         |(path, bytes)| json!({ "path": path, "size": bytes.len(), "sha256": hex(&Sha256::digest(bytes)) }),
     );
     let manifest = json!({
         "family": "hibari",
         "name": "hibari",
-        "version": VERSION,
+        "version": version,
         "sampleRate": 24_000,
         "languages": ["en-US"],
         "voices": ["heart"],
@@ -64,27 +57,4 @@ fn manifest(files: &[File]) -> anyhow::Result<Vec<u8>> {
         "files": entries.collect::<Vec<_>>(),
     });
     Ok(serde_json::to_vec_pretty(&manifest)?)
-}
-
-/// Writes the files to `out/voice` and the list that the library includes.
-pub(crate) fn write(out: &Path, files: &[File]) -> anyhow::Result<()> {
-    let dir = out.join("voice");
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
-    fs::create_dir(&dir)?;
-    let mut list = String::from("&[\n");
-    for (name, bytes) in files {
-        let path = dir.join(name);
-        fs::write(&path, bytes)?;
-        writeln!(list, "    ({name:?}, include_bytes!({path:?})),")?;
-    }
-    list.push(']');
-    fs::write(out.join("files.rs"), list)?;
-    Ok(())
-}
-
-/// Hexadecimal digits of a digest.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,19 +5,25 @@
 
 mod folder;
 mod onnx;
-mod wheel;
 
 use std::path::PathBuf;
 
 use anyhow::Context;
+use ttsfleet_convert::Pin;
+
+const WHEEL: Pin = Pin {
+    what: "the default voice",
+    package: "hibari-tts",
+    version: "0.2.1",
+    file: "hibari_tts-0.2.1-py3-none-any.whl",
+    sha256: "49f2abbbe451c988e7448b5afa08c8a56410535ebb855c0e7d174275df5ca1f3",
+    variable: "TTSFLEET_HIBARI_WHEEL",
+    folder: "voice",
+};
 
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=build");
-    println!("cargo::rerun-if-env-changed={}", wheel::WHEEL_VARIABLE);
-    println!("cargo::rerun-if-env-changed={}", wheel::CACHE_VARIABLE);
-
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("OUT_DIR is not set")?);
-    let mut assets = wheel::Wheel::open(&wheel::obtain()?)?;
-    let files = folder::collect(&mut assets)?;
-    folder::write(&out, &files)
+    let files = folder::collect(&mut WHEEL.obtain()?, WHEEL.version)?;
+    ttsfleet_convert::write(&out, "voice", &files)
 }

@@ -1,13 +1,17 @@
 //! What can be heard in audio: words, quality, melody.
+//!
+//! Audio comes from models that are not trusted yet: it is bounded in length
+//! ([`MAX_SECONDS`]) and rate, and refused where it is no audio.
 
 mod clip;
 mod decode;
 mod error;
+mod mel;
 mod mos;
 pub mod prosody;
 pub mod whisper;
 
-pub use clip::Clip;
+pub use clip::{Clip, MAX_RATE, MAX_SECONDS, MIN_RATE};
 pub use decode::{DecodeError, decode};
 pub use error::HearError;
-pub use mos::Mos;
+pub use mos::{MOS_LICENCE, Mos};

@@ -1,24 +1,153 @@
 //! How something is said: melody, rhythm, loudness.
+//!
+//! Two clips of the same text are laid over each other by what is said
+//! ([`align`]), and then compared by how it is said. Words themselves do not
+//! count here: another voice saying the same in the same way is near.
 
-use crate::Clip;
+mod align;
+mod distance;
+mod pitch;
 
-/// How a clip is said.
-#[derive(Debug, Clone)]
-pub struct Contour {}
+use crate::{
+    Clip,
+    mel::{Mel, RATE},
+};
 
-/// How far one way of saying is from another; every part is 0 for equals.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Distance {
-    /// All parts together.
-    pub total: f32,
+pub use distance::{Distance, distance};
+
+/// From one frame to the next, 10 ms.
+const HOP: usize = 160;
+/// Heard for one frame's loudness and timbre, 25 ms.
+const WINDOW: usize = 400;
+const BANDS: usize = 24;
+/// Numbers that say which sound it is, however loud.
+const TIMBRE: usize = 12;
+/// Decibels below the loud parts of a clip from where on it is silence.
+const RANGE: f32 = 40.0;
+/// A clip whose loud parts are below is silent altogether, in decibels of full
+/// scale.
+const SILENCE: f32 = -60.0;
+
+/// How a clip is said: what is left of it between the first sound and the last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contour {
+    frames: Vec<Frame>,
 }
 
-/// Listens to how a clip is said.
-pub fn analyse(_clip: &Clip) -> Contour {
-    Contour {}
+/// What is heard every 10 ms.
+#[derive(Debug, Clone, PartialEq)]
+struct Frame {
+    /// Pitch in semitones above 1 Hz where there is one.
+    pitch: Option<f32>,
+    /// Loudness in decibels below the loud parts, from −[`RANGE`].
+    level: f32,
+    /// Which sound it is.
+    timbre: [f32; TIMBRE],
 }
 
-/// Compares two ways of saying the same text.
-pub fn distance(_a: &Contour, _b: &Contour) -> Distance {
-    Distance { total: 0.0 }
+impl Contour {
+    /// Seconds from the first sound to the last.
+    pub fn seconds(&self) -> f32 {
+        (self.frames.len() * HOP) as f32 / RATE as f32
+    }
+
+    /// Share of this time in which the voice has a pitch, 0 to 1.
+    pub fn voiced(&self) -> f32 {
+        let voiced = self.frames.iter().filter(|frame| frame.pitch.is_some()).count();
+        voiced as f32 / self.frames.len().max(1) as f32
+    }
+
+    /// Middle one of all pitches, in Hz; none if nothing has a pitch.
+    pub fn pitch(&self) -> Option<f32> {
+        let mut pitches: Vec<f32> = self.frames.iter().filter_map(|frame| frame.pitch).collect();
+        pitches.sort_by(f32::total_cmp);
+        pitches.get(pitches.len() / 2).map(|semitones| (semitones / 12.0).exp2())
+    }
 }
+
+/// Listens to how a clip is said. Where nothing is said there is nothing to
+/// compare: silence has an empty contour, and so has what [`decode`] would have
+/// refused.
+///
+/// [`decode`]: crate::decode
+pub fn analyse(clip: &Clip) -> Contour {
+    if clip.check().is_err() {
+        return Contour { frames: Vec::new() };
+    }
+    let mut samples = clip.at(RATE).samples;
+    let mean = samples.iter().sum::<f32>() / samples.len().max(1) as f32;
+    samples.iter_mut().for_each(|sample| *sample -= mean);
+
+    let count = samples.len() / HOP;
+    let levels: Vec<f32> = (0..count).map(|frame| level(around(&samples, frame, WINDOW))).collect();
+    let loud = loud_parts(&levels);
+    if loud < SILENCE {
+        return Contour { frames: Vec::new() };
+    }
+    let sounds: Vec<bool> = levels.iter().map(|level| *level > loud - RANGE).collect();
+    let pitches = pitch::track(&samples, &sounds);
+    let timbres = timbres(&samples, &sounds);
+    let frames = (0..count).map(|frame| Frame {
+        pitch: pitches[frame].map(|hertz| 12.0 * hertz.log2()),
+        level: (levels[frame] - loud).max(-RANGE),
+        timbre: timbres[frame],
+    });
+    let first = sounds.iter().position(|sound| *sound).unwrap_or(0);
+    let last = sounds.iter().rposition(|sound| *sound).map_or(0, |last| last + 1);
+    Contour { frames: frames.skip(first).take(last - first).collect() }
+}
+
+/// The samples around the middle of a frame, fewer at both ends of the clip.
+fn around(samples: &[f32], frame: usize, length: usize) -> &[f32] {
+    let middle = frame * HOP + HOP / 2;
+    &samples[middle.saturating_sub(length / 2)..(middle + length / 2).min(samples.len())]
+}
+
+/// Decibels of full scale.
+fn level(samples: &[f32]) -> f32 {
+    let power = samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len().max(1) as f32;
+    10.0 * (power + 1e-10).log10()
+}
+
+/// The level that only one of twenty frames is above.
+fn loud_parts(levels: &[f32]) -> f32 {
+    let mut sorted = levels.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    sorted.get(sorted.len() * 19 / 20).copied().unwrap_or(f32::NEG_INFINITY)
+}
+
+/// The cepstrum of every frame without its mean over all sounds, which is more
+/// the voice's and the recording's than the sound's.
+fn timbres(samples: &[f32], sounds: &[bool]) -> Vec<[f32; TIMBRE]> {
+    let mel = Mel::new(WINDOW, HOP, BANDS);
+    let edge = (WINDOW - HOP) / 2;
+    let padding = std::iter::repeat_n(0.0, edge);
+    let padded: Vec<f32> = padding.clone().chain(samples.iter().copied()).chain(padding).collect();
+    let powers = mel.powers(&padded);
+    let loudest = powers.iter().copied().fold(1e-10, f32::max);
+    let cosines: Vec<[f32; BANDS]> = (1..=TIMBRE)
+        .map(|order| {
+            std::array::from_fn(|band| {
+                (std::f32::consts::PI * order as f32 * (band as f32 + 0.5) / BANDS as f32).cos()
+            })
+        })
+        .collect();
+    let cepstrum = |powers: &[f32]| -> [f32; TIMBRE] {
+        let logs: Vec<f32> = powers.iter().map(|power| (power / loudest).max(1e-6).log10()).collect();
+        std::array::from_fn(|order| cosines[order].iter().zip(&logs).map(|(cosine, log)| cosine * log).sum())
+    };
+    let mut timbres: Vec<_> = powers.chunks(BANDS).map(cepstrum).collect();
+    timbres.resize(sounds.len(), [0.0; TIMBRE]);
+    let sounding = sounds.iter().filter(|sound| **sound).count().max(1) as f32;
+    let means: [f32; TIMBRE] = std::array::from_fn(|order| {
+        let values = timbres.iter().zip(sounds).filter(|(_, sound)| **sound).map(|(timbre, _)| timbre[order]);
+        values.sum::<f32>() / sounding
+    });
+    for timbre in &mut timbres {
+        timbre.iter_mut().zip(means).for_each(|(value, mean)| *value -= mean);
+    }
+    timbres
+}
+
+#[cfg(test)]
+mod tests;

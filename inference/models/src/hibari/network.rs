@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 use super::{
     decoder::{CONTEXT, Decoder, OUTPUTS},
     finish::finish,
-    prosody::{Prosody, ProsodyNet},
+    prosody::{Options, Prosody, ProsodyNet},
     synth::{HOP, Synth, Transforms},
     weights::Weights,
 };
@@ -29,7 +29,7 @@ impl Network {
     pub(super) fn load(folder: &ModelFolder) -> Result<Self, FolderError> {
         let weights = Weights::read(folder.bytes("hibari.safetensors")?)?;
         Ok(Self {
-            prosody: ProsodyNet::load(&weights)?,
+            prosody: ProsodyNet::load(&weights, &Options::read(folder)?)?,
             decoder: Decoder::load(&weights)?,
             transforms: Transforms::new(),
         })

@@ -1,4 +1,5 @@
 use candle_core::{Device, Tensor, bail};
+use serde::Deserialize;
 
 use super::{
     convnext::{ConvNext, Shape},
@@ -6,15 +7,47 @@ use super::{
     ops::{Activation, Linear, Unfold},
     weights::Weights,
 };
-use crate::FolderError;
+use crate::{FolderError, ModelFolder};
 
 const CHANNELS: usize = 192;
+/// How far apart the steps are that each block looks at, unless [`OPTIONS`]
+/// says otherwise.
 const DILATIONS: [usize; 6] = [1, 2, 4, 8, 1, 2];
+const MAX_DILATION: usize = 16;
+/// The file of a model folder that may hold other numbers than the voice's own.
+const OPTIONS: &str = "hibari.json";
 const F0_UNIT: f32 = 100.0;
 const ENERGY_UNIT: f32 = 5.0;
 /// No phoneme lasts longer, in steps of 25 ms at normal speed: a guard against
 /// weights that ask for hours.
 const MAX_STEPS: f32 = 80.0;
+
+/// What weights do not say of themselves.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Options {
+    prosody_dilations: Option<[usize; 6]>,
+}
+
+impl Options {
+    /// Reads the folder's options, if it has any.
+    pub(super) fn read(folder: &ModelFolder) -> Result<Self, FolderError> {
+        folder.bytes(OPTIONS).map_or_else(|_| Ok(Self::default()), Self::parse)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, FolderError> {
+        let unusable = |what| FolderError::Weights(format!("{OPTIONS}: {what}"));
+        let options: Self = serde_json::from_slice(bytes).map_err(|error| unusable(error.to_string()))?;
+        match options.dilations().iter().find(|dilation| !(1..=MAX_DILATION).contains(*dilation)) {
+            Some(dilation) => Err(unusable(format!("a dilation of {dilation}, not 1 to {MAX_DILATION}"))),
+            None => Ok(options),
+        }
+    }
+
+    fn dilations(&self) -> [usize; 6] {
+        self.prosody_dilations.unwrap_or(DILATIONS)
+    }
+}
 
 /// How a sentence is to be said.
 pub(super) struct Prosody {
@@ -38,9 +71,10 @@ pub(super) struct ProsodyNet {
 }
 
 impl ProsodyNet {
-    pub(super) fn load(weights: &Weights<'_>) -> Result<Self, FolderError> {
+    pub(super) fn load(weights: &Weights<'_>, options: &Options) -> Result<Self, FolderError> {
         let shape = Shape { channels: CHANNELS, hidden: 2 * CHANNELS, kernel: 7 };
-        let blocks = DILATIONS.iter().enumerate();
+        let dilations = options.dilations();
+        let blocks = dilations.iter().enumerate();
         let blocks = blocks
             .map(|(index, dilation)| ConvNext::load(weights, &format!("pn.pro.{index}."), shape, *dilation));
         let conv = |name: &str, outputs, kernel, activation| {
@@ -105,6 +139,28 @@ mod tests {
     fn absurd_durations_are_refused() {
         for log in [9.0, f32::INFINITY, f32::NAN] {
             assert!(stretch(&[log], 1.0).is_err(), "{log}");
+        }
+    }
+
+    #[test]
+    fn dilations_are_the_voices_own_unless_the_folder_has_others() {
+        assert_eq!(Options::default().dilations(), [1, 2, 4, 8, 1, 2]);
+        assert_eq!(Options::parse(b"{}").unwrap().dilations(), DILATIONS);
+        let options = Options::parse(br#"{"prosodyDilations": [1, 1, 16, 1, 1, 1]}"#).unwrap();
+        assert_eq!(options.dilations(), [1, 1, 16, 1, 1, 1]);
+    }
+
+    #[test]
+    fn unusable_options_are_refused_by_name() {
+        for (options, complaint) in [
+            (r#"{"prosodyDilations": [1, 2, 17, 1, 1, 1]}"#, "a dilation of 17, not 1 to 16"),
+            (r#"{"prosodyDilations": [0, 2, 4, 8, 1, 2]}"#, "a dilation of 0, not 1 to 16"),
+            (r#"{"prosodyDilations": [1]}"#, "invalid length 1"),
+            (r#"{"prosodyDilation": []}"#, "unknown field"),
+            ("[", "EOF"),
+        ] {
+            let error = Options::parse(options.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("unusable weights: hibari.json: {complaint}")), "{error}");
         }
     }
 }

@@ -127,7 +127,7 @@ fn step(input: &Input<'_>, record: &mut PoolRecord, notes: &mut Vec<Note>) -> Op
         RolloutPhase::Stable | RolloutPhase::Staging => trial::staging(input, &record.stable, &mut rollout),
         RolloutPhase::Shadowing => trial::shadowing(input, &mut rollout),
         RolloutPhase::Paused => trial::held(input, &rollout),
-        RolloutPhase::Promoting => swap::promoting(input, &mut rollout),
+        RolloutPhase::Promoting => swap::promoting(input, &record.stable, &mut rollout),
         RolloutPhase::Soaking => swap::soaking(input, &rollout),
         RolloutPhase::Reverting => swap::reverting(input, &record.stable, &rollout),
     });
@@ -285,7 +285,6 @@ fn enter(
         RolloutPhase::Promoting => {
             rollout.baseline_digest =
                 rollout.baseline_digest.take().or_else(|| pods::reported_digest(pods, &record.stable));
-            rollout.before = Some(pods::performance(pods, &record.stable));
             rollout.seen = pods::seen(pods, &rollout.candidate);
         }
         RolloutPhase::Soaking => {

@@ -75,14 +75,15 @@ fn stage(view: &PoolView, candidate: &ModelRecord) -> Vec<Order> {
 }
 
 /// Pods come to serve a model that is on record as the one that starting pods
-/// load: those that still have it in memory at once, the others some at a time.
+/// load, some at a time. Those that are about to serve another are told at once
+/// not to.
 fn bring(spec: &PoolSpec, view: &PoolView, target: &ModelRecord) -> Vec<Order> {
-    let astray = || view.pods.iter().filter(|pod| pod.serving().is_some() && !pod.serves(target));
-    let at_once = astray().filter(|pod| pod.keeps(target) && pod.loading().is_none());
-    let mut orders: Vec<_> = at_once.map(|pod| order(pod, Verb::Revert)).collect();
-    let others = astray().filter(|pod| !pod.keeps(target) && pod.failure_of(target).is_none());
-    let swaps = swap(spec, view, target, others);
-    orders.extend(swaps);
+    let is_astray = |pod: &PodView| pod.serving().is_some() && !pod.serves(target);
+    let turning = view.pods.iter().filter(|pod| pod.turns_from(target) && !is_astray(pod));
+    let stay = turning.map(|pod| order(pod, Verb::Swap(target.clone(), spec.swap.headroom)));
+    let mut orders: Vec<_> = stay.collect();
+    let astray = || view.pods.iter().filter(|pod| is_astray(pod));
+    orders.extend(swap(spec, view, target, astray().filter(|pod| pod.failure_of(target).is_none())));
     let hopeless = astray().find(|pod| pod.failure_of(target).is_some() && may_go(pod, view));
     if let Some(pod) = hopeless.filter(|_| orders.is_empty()) {
         let why = format!("it cannot come to serve {}", target.title());
@@ -129,15 +130,20 @@ fn may_go(pod: &PodView, view: &PoolView) -> bool {
     (!alone || !pod.ready) && others.all(|other| other.ready)
 }
 
+/// Pods that still have the old model in memory go back to it at once, the
+/// others some at a time; one that hangs is replaced.
 fn revert(spec: &PoolSpec, view: &PoolView, stable: &ModelRecord, rollout: &Rollout) -> Vec<Order> {
     let mut orders = bring(spec, view, stable);
+    let kept = view.pods.iter().filter(|pod| !pod.serves(stable) && pod.keeps(stable));
+    for pod in kept {
+        orders.retain(|order| order.uid != pod.uid);
+        orders.push(order(pod, Verb::Revert));
+    }
     let elapsed = Duration::try_from(view.now.duration_since(rollout.since)).unwrap_or_default();
-    let hung =
-        |pod: &&PodView| pod.loading().is_some_and(|model| !same_model(model, stable)) && may_go(pod, view);
-    if elapsed >= HUNG && orders.is_empty() {
-        let hung = view.pods.iter().find(hung);
-        orders
-            .extend(hung.map(|pod| order(pod, Verb::Recycle("it hangs while it loads a model".to_owned()))));
+    let hangs = |pod: &&PodView| pod.turns_from(stable) && may_go(pod, view);
+    if let Some(pod) = view.pods.iter().find(hangs).filter(|_| elapsed >= HUNG) {
+        orders.retain(|order| order.uid != pod.uid);
+        orders.push(order(pod, Verb::Recycle("it hangs while it loads a model".to_owned())));
     }
     orders
 }

@@ -8,6 +8,8 @@ use super::view::{PodView, ProblemKind};
 
 /// Crashes from which a model is held to be their cause; one may be bad luck.
 pub(super) const CRASHES: u32 = 2;
+/// Characters of a pod's words that are passed on.
+const LONGEST_QUOTE: usize = 400;
 
 impl PodView {
     pub(super) fn serving(&self) -> Option<&LoadedModel> {
@@ -29,16 +31,24 @@ impl PodView {
         self.serves(model) || staged.into_iter().any(|record| same_model(record, model))
     }
 
-    /// The model that it is loading, or unloading another for.
+    /// The model that it is about to serve. What it does with a model that is in
+    /// its store already is more than fetching.
     pub(super) fn loading(&self) -> Option<&ModelRecord> {
-        let task = self.status.as_ref()?.task.as_ref()?;
-        (task.step != Step::Staging).then_some(&task.record)
+        let status = self.status.as_ref()?;
+        let task = status.task.as_ref()?;
+        let in_store = status.staged.iter().any(|record| same_model(record, &task.record));
+        (task.step != Step::Staging || in_store).then_some(&task.record)
     }
 
     /// The model that it is fetching.
     pub(super) fn fetching(&self) -> Option<&ModelRecord> {
         let task = self.status.as_ref()?.task.as_ref()?;
-        (task.step == Step::Staging).then_some(&task.record)
+        self.loading().is_none().then_some(&task.record)
+    }
+
+    /// Whether it is about to serve another model than this.
+    pub(super) fn turns_from(&self, model: &ModelRecord) -> bool {
+        self.loading().is_some_and(|other| !same_model(other, model))
     }
 
     /// A failure of this model that does not go away by waiting.
@@ -130,7 +140,7 @@ fn failed_load(pod: &PodView, rollout: &Rollout, seen: &Seen) -> Option<String> 
     let error = pod.failure_of(&rollout.candidate)?;
     let failed = pod.status.as_ref().map_or(0, |status| status.failed_loads);
     let fresh = !seen.error || failed > seen.failed_loads;
-    fresh.then(|| format!("pod {}: {}", pod.name, error.message))
+    fresh.then(|| format!("pod {}: {}", pod.name, quote(&error.message)))
 }
 
 fn wrong_digest(pod: &PodView, rollout: &Rollout) -> Option<String> {
@@ -139,13 +149,26 @@ fn wrong_digest(pod: &PodView, rollout: &Rollout) -> Option<String> {
     Some(format!("pod {} serves {found} under its name, not {expected}", pod.name))
 }
 
-/// What pods have made of their requests with a model, all together.
+/// What pods have made of their requests with a model, all together; what they
+/// made of it before they were swapped counts where they still know.
 pub(super) fn performance(pods: &[PodView], model: &ModelRecord) -> Performance {
     let mut sum = Performance::default();
-    for loaded in pods.iter().filter(|pod| pod.serves(model)).filter_map(PodView::serving) {
+    let statuses = pods.iter().filter_map(|pod| pod.status.as_ref());
+    let loaded = statuses.flat_map(|status| status.serving.iter().chain(&status.previous));
+    for loaded in loaded.filter(|loaded| same_model(&loaded.record, model)) {
         sum.requests += loaded.served.requests;
         sum.failed += loaded.served.failed;
         sum.first_audio_us += loaded.served.first_audio_us;
     }
     sum
+}
+
+/// What a pod says, short enough for a record and on one line.
+pub(super) fn quote(text: &str) -> String {
+    let mut line: String =
+        text.trim().chars().take(LONGEST_QUOTE).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.trim().chars().count() > LONGEST_QUOTE {
+        line.push('…');
+    }
+    line
 }

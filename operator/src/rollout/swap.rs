@@ -24,8 +24,11 @@ const NOISE_US: f64 = 50_000.0;
 
 /// The pods swap to it, some at a time. New pods still load the old model, and
 /// are swapped like the others.
-pub(super) fn promoting(input: &Input<'_>, rollout: &mut Rollout) -> Next {
+pub(super) fn promoting(input: &Input<'_>, stable: &ModelRecord, rollout: &mut Rollout) -> Next {
     let all = &input.view.pods;
+    if rollout.before.is_none() {
+        rollout.before = Some(pods::performance(all, stable));
+    }
     if let Some(words) = pods::pool_failure(all, rollout) {
         return failed(all, rollout, words);
     }
@@ -197,6 +200,5 @@ fn is_back(pod: &PodView, stable: &ModelRecord) -> bool {
     if pod.status.is_none() {
         return pod.problem.is_some();
     }
-    let turns = pod.loading().is_some_and(|model| !same_model(model, stable));
-    !turns && (pod.serving().is_none() || pod.serves(stable))
+    !pod.turns_from(stable) && (pod.serving().is_none() || pod.serves(stable))
 }

@@ -51,7 +51,7 @@ fn staging_untested(input: &Input<'_>, rollout: &Rollout) -> Next {
         return let_through(input, rollout, "fetched by the pods; the spec asks for no comparison");
     }
     if input.elapsed(rollout) >= input.spec.shadow.deadline {
-        let trouble = trouble(pods).unwrap_or("the pods do not say why");
+        let trouble = trouble(pods).unwrap_or_else(|| "the pods do not say why".to_owned());
         let deadline = input.spec.shadow.deadline.as_secs();
         let message = format!("not fetched within {deadline} s: {trouble}; {WHAT_NOW}");
         return Next::Hold(Hold::Inconclusive, message);
@@ -111,7 +111,7 @@ fn loading(input: &Input<'_>, rollout: &Rollout, loaded: bool) -> String {
     with_trouble(words, trouble(shadow))
 }
 
-fn with_trouble(words: String, trouble: Option<&str>) -> String {
+fn with_trouble(words: String, trouble: Option<String>) -> String {
     match trouble {
         Some(trouble) => format!("{words}; trying again: {trouble}"),
         None => words,
@@ -119,12 +119,12 @@ fn with_trouble(words: String, trouble: Option<&str>) -> String {
 }
 
 /// What goes wrong and is tried again.
-fn trouble(pods: &[PodView]) -> Option<&str> {
-    let mut statuses = pods.iter().filter_map(|pod| pod.status.as_ref());
+fn trouble(from: &[PodView]) -> Option<String> {
+    let mut statuses = from.iter().filter_map(|pod| pod.status.as_ref());
     statuses.find_map(|status| {
         let trouble = status.task.as_ref().and_then(|task| task.trouble.as_deref());
         let error = status.error.as_ref().filter(|error| error.transient);
-        trouble.or_else(|| error.map(|error| error.message.as_str()))
+        trouble.or_else(|| error.map(|error| error.message.as_str())).map(pods::quote)
     })
 }
 

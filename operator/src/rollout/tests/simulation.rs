@@ -64,7 +64,7 @@ fn at_every_step(nature: Nature, faults: &[(usize, Fault)], expect: impl Fn(&Wor
         let mut plain = World::new(&[(2, nature)]);
         plain.spec.swap.headroom = headroom;
         // A hang takes until the deadline, during which every tick is like the one before.
-        let steps = rest(&mut plain).min(120);
+        let steps = rest(&mut plain).min(60);
         for step in 0..=steps {
             let mut world = World::new(&[(2, nature)]);
             world.spec.swap.headroom = headroom;
@@ -165,7 +165,7 @@ fn nature() -> impl Strategy<Value = Nature> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_goes_wrong_the_pods_come_to_serve_one_good_model(

@@ -78,7 +78,7 @@ fn the_only_pod_leaves_service_only_where_the_spec_allows_it() {
 #[case::cannot_be_loaded(with(staged([2, 1, 1, 1]), 1, |pod| pod.failed(2, false)), 10, "Reverting a:swap1", Outcome::Reverted)]
 #[case::other_bytes(with(staged([2, 1, 1, 1]), 0, |pod| pod.reporting(digest(9)).and_keeps(1)), 10, "Reverting a:revert", Outcome::Reverted)]
 #[case::keeps_ending(with(staged([2, 1, 1, 1]), 1, |pod| pod.ended(2)), 10, "Reverting a:swap1", Outcome::Reverted)]
-#[case::hangs(with(staged([1; 4]), 0, |pod| pod.busy(Step::Loading, 2)), 600, "Reverting", Outcome::Reverted)]
+#[case::hangs(with(staged([1; 4]), 0, |pod| pod.busy(Step::Loading, 2)), 600, "Reverting a:swap1", Outcome::Reverted)]
 #[case::away_for_long(with(staged([2, 2, 2, 1]), 3, |pod| pod.unready().dark()), 600, "Reverting a:swap1", Outcome::Reverted)]
 #[case::fetches_for_long(pods([1; 4]), 3600, "Reverting", Outcome::Rejected)]
 fn a_failure_takes_back_what_was_swapped(
@@ -152,16 +152,18 @@ fn the_record_turns_when_all_pods_serve_it() {
 
 #[test]
 fn what_was_before_is_measured_as_the_promotion_begins() {
-    let pods: Vec<_> = pods([1; 4]).into_iter().map(|pod| pod.served(100, 1, 80)).collect();
-    let record = under_way(RolloutPhase::Paused);
-    let told = crate::rollout::decide(
-        &spec(2),
-        &commands(&[("promote", "main/hibari@2")]),
-        &record,
-        &view(pods, vec![], 10),
-    );
-    let before = told.record.rollout.and_then(|rollout| rollout.before).expect("a measure");
+    let mut pods: Vec<_> = pods([1; 4]).into_iter().map(|pod| pod.served(100, 1, 80)).collect();
+    // One is quick, and remembers.
+    let old = pods[0].status.as_mut().and_then(|status| status.serving.replace(loaded(2)));
+    if let Some(status) = &mut pods[0].status {
+        status.previous = old;
+    }
+    let record = promoting();
+    let first = decided(&spec(2), &record, &view(pods, vec![], 10));
+    let before = first.record.rollout.as_ref().and_then(|rollout| rollout.before).expect("a measure");
     assert_eq!((before.requests, before.failed, before.first_audio_us), (400, 4, 396 * 80_000));
+    let next = decided(&spec(2), &first.record, &view(staged([2, 1, 1, 1]), vec![], 11));
+    assert_eq!(next.record.rollout.and_then(|rollout| rollout.before), Some(before), "and once");
 }
 
 /// Four pods with version 2, each of which was asked so often since.
@@ -230,7 +232,10 @@ fn reverting(refused: bool) -> PoolRecord {
 #[rstest]
 #[case::at_once_where_it_was_kept(vec![pod("a", 2).and_keeps(1), pod("b", 2).and_keeps(1)], 10, "Reverting a:revert b:revert")]
 #[case::some_at_a_time_where_not(pods([2; 4]), 10, "Reverting a:swap1")]
-#[case::a_pod_that_loads_is_awaited(with(pods([1; 4]), 0, |pod| pod.busy(Step::Loading, 2)), 10, "Reverting")]
+#[case::a_pod_that_loads_is_told_not_to(with(pods([1; 4]), 0, |pod| pod.busy(Step::Loading, 2)), 10, "Reverting a:swap1")]
+#[case::a_pod_that_begins_to_swap_too(with(staged([1; 4]), 0, |pod| pod.busy(Step::Staging, 2)), 10, "Reverting a:swap1")]
+#[case::a_pod_that_has_unloaded_too(with(pods([1; 4]), 0, |pod| pod.starting().busy(Step::Loading, 2)), 10, "Reverting a:swap1")]
+#[case::a_pod_that_fetches_is_left_alone(with(pods([1; 4]), 0, |pod| pod.busy(Step::Staging, 2)), 10, "Reverted")]
 #[case::a_pod_that_hangs_is_replaced(with(pods([1; 4]), 0, |pod| pod.busy(Step::Loading, 2)), 300, "Reverting a:recycle")]
 #[case::a_pod_that_cannot_is_replaced(with(pods([1; 4]), 0, |_| pod("a", 2).failed(1, false)), 10, "Reverting a:recycle")]
 #[case::but_not_while_another_is_away(with(with(pods([1; 4]), 0, |_| pod("a", 2).failed(1, false)), 1, PodView::unready), 10, "Reverting")]

@@ -50,7 +50,7 @@ fn a_record_is_read_as_it_was_written() {
 #[case::held(PoolSpec { paused: true, ..spec(2) }, pods([1; 4]), "Stable")]
 #[case::mounts_are_missing(spec(2), vec![pod("a", 1).outdated(), pod("b", 1)], "Stable")]
 #[case::a_stray_pod(spec(1), pods([1, 3, 3, 3]), "Stable b:swap1")]
-#[case::a_stray_pod_that_kept_it(spec(1), vec![pod("a", 1), pod("b", 2).and_keeps(1)], "Stable b:revert")]
+#[case::a_stray_pod_that_kept_it(spec(1), vec![pod("a", 1), pod("b", 2).and_keeps(1)], "Stable b:swap1")]
 #[case::a_stray_pod_that_cannot(spec(1), vec![pod("a", 1), pod("b", 2).failed(1, false)], "Stable b:recycle")]
 #[case::one_not_needed_any_more(spec(1), vec![pod("a", 1).and_keeps(2), pod("b", 1)], "Stable a:free")]
 #[case::memory_lost(spec(1), vec![pod("a", 1), pod("b", 1).leaked(2 << 30), pod("c", 1).leaked(3 << 30), pod("d", 1)], "Stable b:recycle")]
@@ -65,6 +65,16 @@ fn a_stable_pool_follows_its_spec(
     let record = PoolRecord::first(model(1));
     let decision = decided(&spec, &record, &view(pods, vec![], 0));
     assert_eq!(line(&record, &decision), expected);
+}
+
+#[rstest]
+fn the_stable_model_is_kept_up_while_another_is_tried(
+    #[values(RolloutPhase::Staging, RolloutPhase::Shadowing, RolloutPhase::Paused)] phase: RolloutPhase,
+    #[values(false, true)] paused: bool,
+) {
+    let pods = vec![pod("a", 1).and_keeps(3), pod("b", 3), pod("c", 1).busy(Step::Loading, 3)];
+    let decision = decided(&PoolSpec { paused, ..spec(2) }, &under_way(phase), &view(pods, vec![], 10));
+    assert_eq!(orders(&decision), ["c:swap1", "a:free"], "one at a time, and one is busy");
 }
 
 #[test]
@@ -285,6 +295,7 @@ fn a_held_candidate_waits_for_somebody(
     let again = decide(&spec, &commands, &decision.record, &view);
     if expected == "Staging" {
         assert_eq!(line(&decision.record, &again), "Staging s", "a command has its effect once");
+        assert_ne!(again.wants.trial, "7", "pods of the last trial say nothing of this one");
     }
 }
 

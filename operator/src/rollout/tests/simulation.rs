@@ -6,7 +6,8 @@ use ttsfleet_crds::RolloutPhase;
 use ttsfleet_wire::admin::Headroom;
 
 use super::fixture::model;
-use super::world::{Fault, Nature, World};
+use super::server::Nature;
+use super::world::{Fault, World};
 use crate::rollout::{Outcome, PoolRecord};
 
 /// Ticks within which a world without faults comes to rest: more than the

@@ -99,6 +99,26 @@ fn the_shortest_fleet_gets_every_default() {
                 },
                 "onExhausted": "EmptyAudio",
             },
+            "rollout": {
+                "strategy": "Shadow",
+                "shadow": {
+                    "percent": 5, "replicas": 1, "minSamples": 100, "deadline": "1h", "promptsFrom": {},
+                },
+                "gates": {
+                    "cer": {"maxIncreasePoints": "2.0"},
+                    "mos": {"maxDecrease": "0.10"},
+                    "prosody": {"maxDistance": "0.25"},
+                    "errors": {"maxIncreasePoints": "0.5"},
+                    "latency": {"maxP95Ratio": "1.20"},
+                    "confidencePercent": 95,
+                },
+                "judge": {
+                    "recogniser": {"kind": "Embedded"}, "resources": {"memory": "512Mi", "cpu": "1"},
+                },
+                "promotion": "Automatic",
+                "swap": {"headroom": "Overlap", "allowDowntime": false, "soak": "60s"},
+                "paused": false,
+            },
             "observability": {"logFormat": "Template"},
             "expose": {},
         })

@@ -28,7 +28,8 @@ impl Operator {
     fn start(binary: &Path, server: &ControlPlane) -> Self {
         let mut command = Command::new(binary);
         command.args(["--inference-image", "ttsfleet.dev/inference:none"]);
-        command.args(["--gateway-image", "ttsfleet.dev/gateway:none", "--no-leader-election"]);
+        command.args(["--gateway-image", "ttsfleet.dev/gateway:none"]);
+        command.args(["--judge-image", "ttsfleet.dev/judge:none", "--no-leader-election"]);
         command.args(["--listen", "127.0.0.1:0"]).env("KUBECONFIG", server.kubeconfig());
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }

@@ -1,5 +1,6 @@
 //! The operator against a real API server.
 
+mod rollout;
 mod support;
 
 use std::collections::BTreeSet;

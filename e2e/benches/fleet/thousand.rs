@@ -246,6 +246,8 @@ impl Operator {
             "ttsfleet.dev/inference:bench",
             "--gateway-image",
             "ttsfleet.dev/gateway:bench",
+            "--judge-image",
+            "ttsfleet.dev/judge:bench",
             "--no-leader-election",
             "--listen",
             HEALTH,

@@ -46,10 +46,19 @@ fn pair(path: &[&str], message: &'static str, accepted: &str, refused: &str) -> 
 
 /// All rules but those about names and changes.
 pub(crate) fn rules() -> Vec<Rule> {
-    [pools(), resource_rules(), model_rules(), routing(), durations(), patience(), exposure()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        pools(),
+        resource_rules(),
+        model_rules(),
+        rollout_rules(),
+        routing(),
+        durations(),
+        patience(),
+        exposure(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn rule(message: &'static str, accepted: Value, refused: Value) -> Rule {
@@ -61,8 +70,8 @@ fn pools() -> Vec<Rule> {
         rule("a pool's name must be", json!({"pools": [{"name": "a-1"}]}), json!({"pools": [{"name": "A"}]})),
         rule(
             "a pool cannot be named gateway",
-            json!({"pools": [{"name": "gateway-2"}]}),
-            json!({"pools": [{"name": "main"}, {"name": "gateway"}]}),
+            json!({"pools": [{"name": "gateway-2"}, {"name": "shadow-2"}]}),
+            json!({"pools": [{"name": "main"}, {"name": "main-shadow"}]}),
         ),
         rule(
             "capacity.maxConcurrency must be at least",
@@ -144,16 +153,59 @@ fn model_rules() -> Vec<Rule> {
             source("https://models.example/a", digest),
             source("https://models.example/a", Some("sha256:1234")),
         ),
-        rule(
-            "source.uri must be",
-            source("http://models.example:8000/a", digest),
-            source("s3://models/a", digest),
-        ),
+        rule("source.uri must be", source("s3://models/a", digest), source("ftp://models.example/a", digest)),
         rule(
             "source.uri must not hold a user name",
             source("https://models.example/a@1", digest),
             source("https://user:secret@models.example/a", digest),
         ),
+        rule(
+            "source.uri must not have . or ..",
+            source("pvc://voices/..a/b", digest),
+            source("pvc://voices/a/../b", digest),
+        ),
+    ]
+}
+
+/// Samples that differ in one field of the rollout.
+fn of_rollout(path: &[&str], message: &'static str, accepted: &str, refused: &str) -> Rule {
+    pair(&[&["rollout"], path].concat(), message, accepted, refused)
+}
+
+fn recogniser(fields: Value) -> Value {
+    json!({"rollout": {"judge": {"recogniser": fields}}})
+}
+
+fn rollout_rules() -> Vec<Rule> {
+    let judge = |field, message, accepted, refused| {
+        of_rollout(&["judge", "resources", field], message, accepted, refused)
+    };
+    let gate = |gate, field, message, accepted, refused| {
+        of_rollout(&["gates", gate, field], message, accepted, refused)
+    };
+    let drain_first = |replicas: i32| json!({"pools": [{"name": "main", "replicas": replicas}], "rollout": {"swap": {"headroom": "DrainFirst"}}});
+    vec![
+        rule("rollout.swap.headroom: DrainFirst", drain_first(2), drain_first(1)),
+        of_rollout(&["shadow", "deadline"], "rollout.shadow.deadline must be", "24h", "59s"),
+        of_rollout(
+            &["shadow", "promptsFrom", "configMapRef", "name"],
+            "configMapRef.name must be",
+            "prompts.en",
+            "Prompts",
+        ),
+        gate("cer", "maxIncreasePoints", "gates.cer.maxIncreasePoints must be", "0.01", "2,0"),
+        gate("mos", "maxDecrease", "gates.mos.maxDecrease must be", "4", "0"),
+        gate("prosody", "maxDistance", "gates.prosody.maxDistance must be", "0.250", "-1"),
+        gate("errors", "maxIncreasePoints", "gates.errors.maxIncreasePoints must be", "100", "100.1"),
+        gate("latency", "maxP95Ratio", "gates.latency.maxP95Ratio must be", "1", "0.99"),
+        rule(
+            "recogniser.source goes with",
+            recogniser(json!({"kind": "Whisper", "source": {"uri": "file:///models/whisper"}})),
+            recogniser(json!({"kind": "Whisper"})),
+        ),
+        judge("memory", "rollout.judge.resources.memory must be", "256Mi", "255Mi"),
+        judge("cpu", "rollout.judge.resources.cpu must be", "100m", "99m"),
+        of_rollout(&["swap", "soak"], "rollout.swap.soak must be", "0s", "25h"),
     ]
 }
 

@@ -2,6 +2,7 @@
 //! and cut.
 
 pub(crate) mod narrator;
+pub(crate) mod pods;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use rand::Rng;
 use tokio::time::Instant;
 use ttsfleet_serving::Failure;
@@ -20,6 +21,8 @@ const CALLS_IN_A_POOL: usize = 2;
 /// Pods that may say that they are full before the caller is told so. Asking
 /// on and on would multiply a load that is already too high.
 const MOST_FULL: usize = 4;
+/// No second pod is asked sooner than this, however quick the pool is of late.
+const SOONEST_HEDGE: Duration = Duration::from_millis(50);
 /// An attempt with less time than this is not worth making.
 const SHORTEST: Duration = Duration::from_millis(50);
 
@@ -71,6 +74,11 @@ pub struct Attempts<'a> {
     turn: (usize, usize),
     tried: Vec<Arc<Endpoint>>,
     full: Vec<Arc<Endpoint>>,
+    /// Pods that are being asked.
+    asked: Vec<Arc<Endpoint>>,
+    /// When a second one is.
+    hedge_at: Option<Instant>,
+    hedges: bool,
     attempts: u32,
     last: Option<(Failure, bool)>,
 }
@@ -80,8 +88,26 @@ impl<'a> Attempts<'a> {
     pub fn new(route: &'a Arc<Route>, budget: &'a RetryBudget, pools: Vec<Arc<Pool>>) -> Self {
         budget.deposit(route.budget_percent);
         let deadline = Instant::now() + route.total;
-        let (tried, full) = (Vec::new(), Vec::new());
-        Self { route, budget, pools, deadline, turn: (0, 0), tried, full, attempts: 0, last: None }
+        Self {
+            route,
+            budget,
+            pools,
+            deadline,
+            turn: (0, 0),
+            tried: Vec::new(),
+            full: Vec::new(),
+            asked: Vec::new(),
+            hedge_at: None,
+            hedges: true,
+            attempts: 0,
+            last: None,
+        }
+    }
+
+    /// For answers that are no audio: no second pod is asked beside the first,
+    /// and how long they take tells nothing of audio.
+    pub fn without_hedges(self) -> Self {
+        Self { hedges: false, ..self }
     }
 
     /// Makes attempts until there is an answer or no more hope.
@@ -92,43 +118,112 @@ impl<'a> Attempts<'a> {
         mut self,
         send: impl Fn(SocketAddr, Duration) -> F,
     ) -> Result<Answered<T>, Exhausted> {
+        let mut flights = FuturesUnordered::new();
         loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            if left < SHORTEST {
-                return Err(self.exhausted(None));
+            if flights.is_empty() {
+                let call = self.first()?;
+                flights.push(self.fly(call, &send));
             }
-            let mut call = match self.choose() {
-                Ok(call) => call,
-                Err(none) => return Err(self.exhausted(Some(none))),
+            let hedge = self.hedge_at.take();
+            let landed = tokio::select! {
+                Some(landed) = flights.next() => landed,
+                () = until(hedge) => {
+                    flights.extend(self.hedge().map(|call| self.fly(call, &send)));
+                    continue;
+                }
             };
-            let begun = Instant::now();
-            let outcome = tokio::select! {
-                outcome = send(call.endpoint.address, left.min(self.route.attempt)) => outcome,
-                () = call.endpoint.lost() => Outcome::Unreachable(lost()),
-            };
-            let slow = begun.elapsed() > self.route.pod_rule.threshold;
+            let alone = flights.is_empty();
+            let (mut call, outcome) = landed;
+            self.asked.retain(|pod| !Arc::ptr_eq(pod, &call.endpoint));
+            // Those still asked were attempts too; dropping them ends their work.
+            let attempts = self.attempts + 1 + self.asked.len() as u32;
             match outcome {
                 Outcome::Answer(answer) => {
-                    call.report(if slow { Verdict::Bad } else { Verdict::Good });
-                    return Ok(Answered { answer, call, attempts: self.attempts + 1 });
+                    call.report(if call.is_slow() { Verdict::Bad } else { Verdict::Good });
+                    if self.hedges {
+                        call.pool.answered_after(call.age());
+                    }
+                    return Ok(Answered { answer, call, attempts });
                 }
-                Outcome::Declined(answer) => {
-                    return Ok(Answered { answer, call, attempts: self.attempts + 1 });
+                Outcome::Declined(answer) => return Ok(Answered { answer, call, attempts }),
+                Outcome::Full(failure) => {
+                    self.passed_over(&call, failure);
+                    if alone {
+                        self.unless_full()?;
+                    } else {
+                        // The other may still answer, and perhaps there is a third.
+                        self.budget.refund();
+                        self.hedge_at = Some(Instant::now());
+                    }
                 }
-                Outcome::Full(failure) => self.passed_over(&call, failure)?,
                 Outcome::Unreachable(failure) => {
                     call.report(Verdict::Bad);
                     call.endpoint.unreachable();
-                    self.missed(&call, failure)?;
+                    self.missed(&call, failure);
+                    if alone {
+                        self.unless_spent()?;
+                    }
                 }
                 Outcome::Failed(failure) => {
                     call.report(Verdict::Bad);
-                    self.missed(&call, failure)?;
+                    self.missed(&call, failure);
                     drop(call);
-                    self.pause().await?;
+                    if alone {
+                        self.unless_spent()?;
+                        self.pause().await?;
+                    }
                 }
             }
         }
+    }
+
+    /// The call to begin with, or to go on with when none is under way.
+    fn first(&mut self) -> Result<Call, Exhausted> {
+        if self.left() < SHORTEST {
+            return Err(self.exhausted(None));
+        }
+        let call = self.choose().map_err(|none| self.exhausted(Some(none)))?;
+        let threshold = self.route.pod_rule.threshold;
+        let wait = call.pool.usual_wait().unwrap_or(threshold).clamp(SOONEST_HEDGE.min(threshold), threshold);
+        self.hedge_at = self.hedges.then(|| Instant::now() + wait);
+        Ok(call)
+    }
+
+    /// A call to a second pod of the same pool, if there may be one: a late
+    /// answer is better than one of the backup.
+    fn hedge(&mut self) -> Option<Call> {
+        let more = self.attempts + (self.asked.len() as u32) < self.route.attempts;
+        if !more || self.full.len() >= MOST_FULL || self.left() < SHORTEST {
+            return None;
+        }
+        let avoided: Vec<_> = self.tried.iter().chain(&self.full).chain(&self.asked).cloned().collect();
+        let call = self.pools.get(self.turn.0)?.call(self.route, &avoided, &mut rand::rng()).ok()?;
+        if !self.budget.withdraw_spare(Instant::now().into()) {
+            return None;
+        }
+        self.turn.1 += 1;
+        Some(call)
+    }
+
+    /// Sends a call; what becomes of it.
+    fn fly<T, F: Future<Output = Outcome<T>>, S: Fn(SocketAddr, Duration) -> F>(
+        &mut self,
+        call: Call,
+        send: &S,
+    ) -> impl Future<Output = (Call, Outcome<T>)> + use<T, F, S> {
+        self.asked.push(Arc::clone(&call.endpoint));
+        let sent = send(call.endpoint.address, self.left().min(self.route.attempt));
+        async move {
+            let outcome = tokio::select! {
+                outcome = sent => outcome,
+                () = call.endpoint.lost() => Outcome::Unreachable(lost()),
+            };
+            (call, outcome)
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// The next call: in the pool whose turn it is, or those after it; then, as
@@ -147,25 +242,33 @@ impl<'a> Attempts<'a> {
                         self.turn = (place, made + 1);
                         return Ok(call);
                     }
-                    Err(NoCall::Open(wait)) => none = shorter(none, wait),
-                    Err(NoCall::Empty) => {}
+                    Err(other) => none = more_telling(none, other),
                 }
             }
         }
         Err(none)
     }
 
-    fn passed_over(&mut self, call: &Call, failure: Failure) -> Result<(), Exhausted> {
+    fn passed_over(&mut self, call: &Call, failure: Failure) {
+        call.refused(&failure);
         self.full.push(Arc::clone(&call.endpoint));
         self.last = Some((failure, true));
+    }
+
+    /// Whether so few pods were full that another may be asked.
+    fn unless_full(&mut self) -> Result<(), Exhausted> {
         if self.full.len() < MOST_FULL { Ok(()) } else { Err(self.exhausted(None)) }
     }
 
-    /// Counts a failed attempt, and asks whether there may be another.
-    fn missed(&mut self, call: &Call, failure: Failure) -> Result<(), Exhausted> {
+    /// Counts a failed attempt.
+    fn missed(&mut self, call: &Call, failure: Failure) {
         self.attempts += 1;
         self.tried.push(Arc::clone(&call.endpoint));
         self.last = Some((failure, false));
+    }
+
+    /// Whether there may be another attempt.
+    fn unless_spent(&mut self) -> Result<(), Exhausted> {
         let more = self.attempts < self.route.attempts && self.budget.withdraw(Instant::now().into());
         if more { Ok(()) } else { Err(self.exhausted(None)) }
     }
@@ -196,15 +299,26 @@ fn lost() -> Failure {
         .because("the pod failed its health checks meanwhile")
 }
 
-fn shorter(none: NoCall, wait: Duration) -> NoCall {
-    match none {
-        NoCall::Empty => NoCall::Open(wait),
-        NoCall::Open(known) => NoCall::Open(known.min(wait)),
+/// Resolves at that time, if there is one.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn more_telling(one: NoCall, other: NoCall) -> NoCall {
+    match (one, other) {
+        (NoCall::Open(one), NoCall::Open(other)) => NoCall::Open(one.min(other)),
+        (full @ NoCall::Full(_), _) | (_, full @ NoCall::Full(_)) => full,
+        (open @ NoCall::Open(_), _) | (_, open @ NoCall::Open(_)) => open,
+        (NoCall::Empty, NoCall::Empty) => NoCall::Empty,
     }
 }
 
 fn nobody(none: Option<NoCall>) -> (Failure, bool) {
     match none {
+        Some(NoCall::Full(failure)) => (failure, true),
         Some(NoCall::Open(wait)) => {
             let failure = Failure::new(ErrorCode::SystemBusy, "system busy, please retry");
             let seconds = wait.as_secs_f64().ceil().max(1.0) as u16;

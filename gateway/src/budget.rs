@@ -31,11 +31,27 @@ impl RetryBudget {
 
     /// Asks for a retry.
     pub fn withdraw(&self, now: Instant) -> bool {
+        self.withdraw_leaving(0, now)
+    }
+
+    /// Asks for a second attempt beside one that may still succeed: it must
+    /// leave enough for those that have failed.
+    pub fn withdraw_spare(&self, now: Instant) -> bool {
+        self.withdraw_leaving(MOST / 2, now)
+    }
+
+    /// Gives back what was not used.
+    pub fn refund(&self) {
+        let mut balance = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        balance.0 = (balance.0 + RETRY).min(MOST);
+    }
+
+    fn withdraw_leaving(&self, rest: u64, now: Instant) -> bool {
         let mut balance = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (saved, since) = *balance;
         let seconds = now.saturating_duration_since(since).as_secs();
         let saved = saved.saturating_add(seconds.saturating_mul(PER_SECOND)).min(MOST);
-        let allowed = saved >= RETRY;
+        let allowed = saved >= RETRY + rest;
         let since = since + std::time::Duration::from_secs(seconds);
         *balance = (if allowed { saved - RETRY } else { saved }, since);
         allowed
@@ -59,6 +75,18 @@ mod tests {
         }
         let allowed = std::iter::repeat_with(|| budget.withdraw(now)).take_while(|allowed| *allowed).count();
         assert_eq!(allowed, 10, "a fifth of fifty");
+    }
+
+    #[test]
+    fn second_attempts_leave_half_to_those_that_have_failed() {
+        let now = Instant::now();
+        let budget = RetryBudget::new(now);
+        let spare = std::iter::repeat_with(|| budget.withdraw_spare(now)).take_while(|allowed| *allowed);
+        assert_eq!(spare.count(), 5);
+        assert!(budget.withdraw(now));
+        budget.refund();
+        budget.refund();
+        assert!(budget.withdraw_spare(now));
     }
 
     #[test]

@@ -6,14 +6,16 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
+use ttsfleet_serving::Failure;
 
 use crate::{
     breaker::{Admission, Breaker, State, Verdict},
     pool::Pool,
+    room::Room,
     route::Route,
 };
 
@@ -31,6 +33,7 @@ pub struct Endpoint {
     failed_checks: AtomicU32,
     healthy: watch::Sender<bool>,
     breaker: Mutex<Breaker>,
+    room: Room,
 }
 
 impl Endpoint {
@@ -43,6 +46,7 @@ impl Endpoint {
             failed_checks: AtomicU32::new(0),
             healthy: watch::Sender::new(true),
             breaker: Mutex::new(Breaker::new(Instant::now())),
+            room: Room::default(),
         }
     }
 
@@ -88,19 +92,26 @@ impl Endpoint {
         self.breaker().state(now)
     }
 
+    /// What it would answer now for want of room, if that is known.
+    pub fn refusal(&self, now: Instant) -> Option<Failure> {
+        self.room.refusal(self.outstanding(), now)
+    }
+
     pub(crate) fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A call under way: counted as outstanding for as long as it lives, and owed
-/// a verdict. Dropped without one, it says that nobody waited.
+/// a verdict. Dropped without one, it says that nobody waited for the outcome,
+/// or that it was slow if that is certain already.
 pub struct Call {
     /// The pool that was chosen.
     pub pool: Arc<Pool>,
     /// The pod in it.
     pub endpoint: Arc<Endpoint>,
     route: Arc<Route>,
+    begun: tokio::time::Instant,
     admitted: Option<(Admission, Admission)>,
 }
 
@@ -113,7 +124,8 @@ impl Call {
         (of_pool, of_endpoint): (Admission, Admission),
     ) -> Self {
         endpoint.outstanding.fetch_add(1, Ordering::Relaxed);
-        Self { pool, endpoint, route, admitted: Some((of_pool, of_endpoint)) }
+        let begun = tokio::time::Instant::now();
+        Self { pool, endpoint, route, begun, admitted: Some((of_pool, of_endpoint)) }
     }
 
     /// Gives the verdict; only the first one counts.
@@ -134,6 +146,22 @@ impl Call {
 }
 
 impl Call {
+    /// Time since it was made.
+    pub fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Whether it has taken longer than a call should.
+    pub fn is_slow(&self) -> bool {
+        self.age() > self.route.pod_rule.threshold
+    }
+
+    /// The pod refused it for want of room.
+    pub fn refused(&self, failure: &Failure) {
+        let beside = self.endpoint.outstanding().saturating_sub(1);
+        self.endpoint.room.refused(failure, beside, Instant::now());
+    }
+
     /// The answer broke off after its first audio, when the verdict had been given.
     pub fn broke(&self) {
         let now = Instant::now();
@@ -143,7 +171,8 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.report(Verdict::Unknown);
+        let verdict = if self.is_slow() { Verdict::Bad } else { Verdict::Unknown };
+        self.report(verdict);
         self.endpoint.outstanding.fetch_sub(1, Ordering::Relaxed);
     }
 }

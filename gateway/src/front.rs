@@ -115,7 +115,10 @@ async fn attempt(
     forward: &Forward,
 ) -> Result<Answered<Answer>, Exhausted> {
     let pools = tier.pools.iter().filter_map(|name| gateway.pools.get(name)).collect();
-    let attempts = Attempts::new(route, &gateway.budget, pools);
+    let mut attempts = Attempts::new(route, &gateway.budget, pools);
+    if forward.method == Method::GET {
+        attempts = attempts.without_hedges();
+    }
     let ended = attempts.run(|pod, time| gateway.upstream.attempt(forward, pod, time)).await;
     let made = ended.as_ref().map_or_else(|exhausted| exhausted.attempts, |answered| answered.attempts);
     gateway.metrics.attempts.inc_by(u64::from(made));

@@ -12,9 +12,12 @@ use rand::{
     seq::{IteratorRandom, index},
 };
 
+use ttsfleet_serving::Failure;
+
 use crate::{
     breaker::{Admission, Breaker, State},
     endpoint::{Call, Endpoint},
+    recent::Recent,
     route::Route,
 };
 
@@ -25,15 +28,18 @@ pub struct Pool {
     pub name: String,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     breaker: Mutex<Breaker>,
+    recent: Mutex<Recent>,
 }
 
 /// Why a pool has no pod for a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoCall {
     /// It has no pods, or none that was not tried.
     Empty,
     /// Breakers are open, for this long at least.
     Open(Duration),
+    /// All are known to be full, and would answer this.
+    Full(Failure),
 }
 
 impl Pool {
@@ -43,6 +49,7 @@ impl Pool {
             name: name.to_owned(),
             endpoints: ArcSwap::default(),
             breaker: Mutex::new(Breaker::new(Instant::now())),
+            recent: Mutex::default(),
         }
     }
 
@@ -58,6 +65,20 @@ impl Pool {
 
     pub(crate) fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how long an answer took to begin.
+    pub(crate) fn answered_after(&self, took: Duration) {
+        self.recent().add(Instant::now(), took);
+    }
+
+    /// How long answers take to begin, but for the late ones, if that is known.
+    pub(crate) fn usual_wait(&self) -> Option<Duration> {
+        self.recent().usual(Instant::now())
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the list of its pods. What is known of those that stay is kept.
@@ -100,7 +121,17 @@ impl Pool {
         }
         // If no check succeeds, the checks may be at fault: better try.
         let healthy: Vec<_> = untried.iter().copied().filter(|one| one.is_healthy()).collect();
-        let candidates = if healthy.is_empty() { untried } else { healthy };
+        let mut candidates = if healthy.is_empty() { untried } else { healthy };
+        let mut full = None;
+        candidates.retain(|one| {
+            let refusal = one.refusal(now);
+            let has_room = refusal.is_none();
+            full = refusal.or_else(|| full.take());
+            has_room
+        });
+        if let (true, Some(failure)) = (candidates.is_empty(), full) {
+            return Err(NoCall::Full(failure));
+        }
         let (willing, waits): (Vec<_>, Vec<_>) = candidates
             .into_iter()
             .map(|one| (one, one.breaker().peek(now)))
@@ -173,6 +204,8 @@ mod tests {
     use rand::{SeedableRng, rngs::SmallRng};
 
     use super::*;
+    use ttsfleet_wire::error::ErrorCode;
+
     use crate::{breaker::Verdict, route::sample};
 
     fn endpoint(number: u8) -> Endpoint {
@@ -219,6 +252,18 @@ mod tests {
         }
         all[1].unreachable();
         assert!(pool.call(&route, &[], &mut random).is_ok());
+    }
+
+    #[test]
+    fn a_pod_known_to_be_full_is_not_asked() {
+        let (pool, route, mut random) = pool_of(2);
+        let failure = Failure::new(ErrorCode::TooManyRequests, "on purpose");
+        let first = pool.call(&route, &[], &mut random).unwrap();
+        first.refused(&failure);
+        let second = pool.call(&route, &[], &mut random).unwrap();
+        assert_ne!(first.endpoint.address, second.endpoint.address);
+        second.refused(&failure);
+        assert_eq!(pool.call(&route, &[], &mut random).err(), Some(NoCall::Full(failure)));
     }
 
     #[test]

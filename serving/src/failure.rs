@@ -46,6 +46,11 @@ impl Failure {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    /// In how many seconds to try again, if that was said.
+    pub fn retry_after_seconds(&self) -> Option<u16> {
+        self.retry_after
+    }
+
     /// The body of the answer.
     pub fn body(&self, request_id: &str) -> ErrorBody {
         ErrorBody::new(self.code, &self.message, self.param, request_id)

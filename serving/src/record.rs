@@ -9,7 +9,6 @@ use std::{
 
 use axum::http::HeaderMap;
 use ttsfleet_wire::headers;
-use uuid::Uuid;
 
 use crate::{
     Failure, TraceParent,
@@ -81,7 +80,7 @@ impl Record {
         Self {
             observer,
             started: Instant::now(),
-            request_id: request_id.unwrap_or_else(|| Uuid::new_v4().simple().to_string()),
+            request_id: request_id.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())),
             trace: TraceParent::from_headers(headers).unwrap_or_else(TraceParent::new_root),
             progress: Mutex::default(),
         }

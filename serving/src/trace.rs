@@ -1,8 +1,9 @@
 //! W3C Trace Context, version 00.
 
+use std::num::NonZero;
+
 use axum::http::{HeaderMap, HeaderValue};
 use ttsfleet_wire::headers;
-use uuid::Uuid;
 
 /// A valid `traceparent`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,7 @@ impl TraceParent {
 
     /// The start of a trace of its own, which nobody has asked to sample.
     pub fn new_root() -> Self {
-        Self(format!("00-{}-{}-00", Uuid::new_v4().simple(), new_span()))
+        Self(format!("00-{:032x}-{}-00", rand::random::<NonZero<u128>>(), new_span()))
     }
 
     /// A call made on behalf of this one.
@@ -39,22 +40,18 @@ impl TraceParent {
 }
 
 fn new_span() -> String {
-    let (high, _) = Uuid::new_v4().as_u64_pair();
-    format!("{high:016x}")
+    format!("{:016x}", rand::random::<NonZero<u64>>())
 }
 
 fn is_valid(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
     let hex = |part: &str, length| {
         part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
     let nonzero = |part: &str| part.bytes().any(|byte| byte != b'0');
-    match parts[..] {
-        ["00", trace, parent, flags] => {
-            hex(trace, 32) && nonzero(trace) && hex(parent, 16) && nonzero(parent) && hex(flags, 2)
-        }
-        _ => false,
-    }
+    let mut parts = text.split('-');
+    let [version, trace, parent, flags] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+    let known = version == "00" && parts.next().is_none();
+    known && hex(trace, 32) && nonzero(trace) && hex(parent, 16) && nonzero(parent) && hex(flags, 2)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{Fate, Ticket, ask::ask};
 use crate::upstream::{Answer, Forward};
 
 /// A caller that held up its answer for less than this was not slow.
-const NOT_SLOW: Duration = Duration::from_millis(10);
+const NOT_SLOW: Duration = Duration::from_millis(20);
 /// And neither was one that did so for less than this part of the time.
 const SMALL_PART: u32 = 10;
 

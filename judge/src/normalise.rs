@@ -39,11 +39,13 @@ impl Script {
 /// the same number. `script` is that of the text meant, also for a transcript.
 pub fn normalise(text: &str, script: Script) -> String {
     let text: String = text.nfkc().collect::<String>().to_lowercase();
-    match script {
+    let said = match script {
         Script::Latin => words(&text, numbers::english).join(" "),
         Script::Han => words(&text, numbers::chinese).concat(),
         Script::Other => words(&text, |number| vec![number.digits.to_owned()]).join(" "),
-    }
+    };
+    // Marks that punctuation held apart may now belong together.
+    said.nfkc().collect()
 }
 
 fn words(text: &str, spoken: impl Fn(&numbers::Written<'_>) -> Vec<String>) -> Vec<String> {

@@ -79,7 +79,8 @@ fn ends_word(rest: &str) -> bool {
 
 /// As an American reads it.
 pub(crate) fn english(number: &Written<'_>) -> Vec<String> {
-    let mut words = whole_in_english(&number.whole);
+    let grouped = number.digits.contains(',');
+    let mut words = whole_in_english(&number.whole, grouped);
     if !number.fraction.is_empty() {
         words.push("point");
         words.extend(each_digit(number.fraction));
@@ -91,9 +92,9 @@ pub(crate) fn english(number: &Written<'_>) -> Vec<String> {
     words
 }
 
-fn whole_in_english(whole: &str) -> Vec<&'static str> {
+fn whole_in_english(whole: &str, grouped: bool) -> Vec<&'static str> {
     let Some(value) = value(whole) else { return each_digit(whole).collect() };
-    if let Some((century, rest)) = year(whole, value) {
+    if let Some((century, rest)) = year(whole, value).filter(|_| !grouped) {
         let mut words = below_thousand(century);
         match rest {
             0 => words.push("hundred"),
@@ -244,7 +245,7 @@ mod tests {
     #[case("1900", "nineteen hundred")]
     #[case("1906", "nineteen oh six")]
     #[case("2026", "twenty twenty six")]
-    #[case("1,999", "nineteen ninety nine")]
+    #[case("1,999", "one thousand nine hundred ninety nine")]
     #[case("1000000", "one million")]
     #[case("12,345,678", "twelve million three hundred forty five thousand six hundred seventy eight")]
     #[case("007", "zero zero seven")]

@@ -5,16 +5,16 @@ use super::{Design, Estimate};
 /// Samples before an interval is narrower than the whole range: the theory is
 /// one of large numbers.
 const FEWEST: u64 = 20;
-/// How many samples a [`Prior`] weighs as much as.
-const PRIOR_WEIGHT: f64 = 10.0;
+/// How many samples of the [`Prior`]'s spread are taken to have been seen.
+const PRIOR_WEIGHT: f64 = 5.0;
 
 /// What is known of a quantity before it is measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prior {
     /// Smallest and largest value a sample can have; others are moved there.
     pub range: (f64, f64),
-    /// A spread that would be no surprise. The measured spread starts from it,
-    /// so that a few equal samples by luck do not make an interval of no width.
+    /// A spread that would be no surprise. A few samples of it are added to the
+    /// measured ones, so that equal samples do not make an interval of no width.
     pub spread: f64,
 }
 
@@ -72,9 +72,9 @@ impl Mean {
         Estimate { value: self.mean, low: end(self.mean - width), high: end(self.mean + width) }
     }
 
+    /// More than the measured one by what the prior adds, and never less.
     fn variance(&self) -> f64 {
-        let of_prior = PRIOR_WEIGHT * self.prior.spread.powi(2);
-        (self.squares + of_prior) / ((self.count - 1) as f64 + PRIOR_WEIGHT)
+        (self.squares + PRIOR_WEIGHT * self.prior.spread.powi(2)) / (self.count - 1) as f64
     }
 }
 
@@ -102,11 +102,11 @@ mod tests {
         for number in 0..100 {
             mean.push(if number % 2 == 0 { 0.1 } else { -0.1 });
         }
-        // σ² = 100 · 0.01 / 109, ρ² = (−2 ln α + ln(1 − 2 ln α)) / 100 = 0.079366,
+        // σ² = 100 · 0.01 / 99, ρ² = (−2 ln α + ln(1 − 2 ln α)) / 100 = 0.079366,
         // factor = √(2 · 8.9366 / 793.66 · ln(√8.9366 / 0.05)) = 0.30352.
         let Estimate { value, low, high } = mean.estimate(DESIGN);
         assert!(value.abs() < 1e-12);
-        assert!((high - 0.30352 * (1.0_f64 / 109.0).sqrt()).abs() < 1e-5, "{high}");
+        assert!((high - 0.30352 * (1.0_f64 / 99.0).sqrt()).abs() < 1e-5, "{high}");
         assert!((low + high).abs() < 1e-12);
     }
 

@@ -186,10 +186,12 @@ pub struct ProsodyGate {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorGate {
-    /// Largest increase, in percentage points; "0.01" to "100".
+    /// Largest increase, in percentage points; "0.01" to "100". A hundred pairs
+    /// cannot tell less than about four points: ask for more of them
+    /// (shadow.minSamples) where this is tighter.
     #[serde(default = "default_errors")]
     #[schemars(length(max = 8))]
-    #[x_kube(validation = rules::decimal("rollout.gates.errors.maxIncreasePoints", "0.01", "100", "\"0.5\""))]
+    #[x_kube(validation = rules::decimal("rollout.gates.errors.maxIncreasePoints", "0.01", "100", "\"5\""))]
     pub max_increase_points: String,
 }
 
@@ -369,7 +371,7 @@ fn default_prosody() -> String {
 }
 
 fn default_errors() -> String {
-    "0.5".to_owned()
+    "5".to_owned()
 }
 
 fn default_latency() -> String {

@@ -64,7 +64,9 @@ fn every_rule_accepts_what_it_should_and_says_what_to_write_instead() {
 fn no_rule_is_without_samples() {
     let mut messages = rules().into_iter().map(|rule| rule.message).collect::<BTreeSet<_>>();
     messages.extend(["metadata.name must start with a letter", "a pool's name cannot be changed"]);
-    let rules = DEFINITION.matches("rule: ").count();
+    // A kind of field that is there twice has its rules twice.
+    let lines = DEFINITION.lines().filter_map(|line| line.split_once("message: "));
+    let rules = lines.map(|(_, message)| message).collect::<BTreeSet<_>>().len();
     assert_eq!(messages.len(), rules, "the definition has {rules} rules");
 }
 

@@ -1,6 +1,6 @@
 //! How the operator talks to pods: their admin API, and the judge.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -36,6 +36,12 @@ pub struct Target {
     pub address: IpAddr,
     /// The bearer token of its admin API.
     pub token: String,
+}
+
+impl Target {
+    fn admin(&self) -> SocketAddr {
+        SocketAddr::new(self.address, ADMIN_PORT)
+    }
 }
 
 /// Why a pod gave no answer.
@@ -88,7 +94,7 @@ impl Default for Network {
 
 impl Pods for Network {
     fn status<'a>(&'a self, pod: &'a Target) -> Answer<'a, ModelStatus> {
-        Box::pin(self.ask(pod, ADMIN_PORT, Method::GET, STATUS_PATH, Bytes::new()))
+        Box::pin(self.ask(pod.admin(), Some(&pod.token), Method::GET, STATUS_PATH, Bytes::new()))
     }
 
     fn tell<'a>(&'a self, pod: &'a Target, verb: &'a Verb) -> Answer<'a, ModelStatus> {
@@ -105,13 +111,15 @@ impl Pods for Network {
             Verb::Recycle(_) => Err(TalkError::Refused(400, "a pod does not delete itself".to_owned())),
         };
         match order {
-            Ok((path, body)) => Box::pin(self.ask(pod, ADMIN_PORT, Method::POST, path, body)),
+            Ok((path, body)) => Box::pin(self.ask(pod.admin(), Some(&pod.token), Method::POST, path, body)),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
 
     fn report<'a>(&'a self, judge: &'a Target) -> Answer<'a, Report> {
-        Box::pin(self.ask(judge, judge::PORT, Method::GET, judge::REPORT_PATH, Bytes::new()))
+        // A judge has nothing to command.
+        let address = SocketAddr::new(judge.address, judge::PORT);
+        Box::pin(self.ask(address, None, Method::GET, judge::REPORT_PATH, Bytes::new()))
     }
 }
 
@@ -122,20 +130,18 @@ fn json(order: &impl Serialize) -> Result<Bytes, TalkError> {
 impl Network {
     async fn ask<T: DeserializeOwned>(
         &self,
-        pod: &Target,
-        port: u16,
+        address: SocketAddr,
+        token: Option<&str>,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Result<T, TalkError> {
-        let url = format!("http://{}{path}", std::net::SocketAddr::new(pod.address, port));
-        let request = Request::builder()
-            .method(method)
-            .uri(url)
-            .header(AUTHORIZATION, format!("Bearer {}", pod.token))
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| TalkError::Unreadable(error.to_string()))?;
+        let mut request = Request::builder().method(method).uri(format!("http://{address}{path}"));
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.header(CONTENT_TYPE, "application/json").body(Full::new(body));
+        let request = request.map_err(|error| TalkError::Unreadable(error.to_string()))?;
         let silent = |error: &dyn std::error::Error| TalkError::Silent(innermost(error));
         let exchange = async {
             let answer = self.client.request(request).await.map_err(|error| silent(&error))?;

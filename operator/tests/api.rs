@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::api::{DeleteParams, DynamicObject, PostParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use support::narrator::{
@@ -21,6 +22,7 @@ use tokio::time::timeout;
 use ttsfleet_crds::TtsDeployment;
 use ttsfleet_e2e::control_plane::Options;
 use ttsfleet_operator::fleet::diff::first_difference;
+use ttsfleet_operator::key::AdminKey;
 use ttsfleet_operator::leader::{Candidate, system_clock};
 
 /// Where it was stopped must not matter: an operator is killed at its first
@@ -318,4 +320,21 @@ async fn a_lease_has_one_holder_and_passes_on_when_released() {
     timeout(Duration::from_secs(20), first.hold())
         .await
         .expect("the first notices that it is no longer the holder");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_to_the_pods_is_made_once_and_then_found() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client();
+    let ensure = || AdminKey::ensure(&client, "default", "operator-key");
+    let (one, other) = futures::join!(ensure(), ensure());
+    let token = |key: Result<AdminKey, _>| key.expect("a key").token("0b0e");
+    let token_of_one = token(one);
+    assert_eq!(token_of_one, token(other), "of two that make it, one is first");
+    assert_eq!(token_of_one, token(ensure().await), "a new leader finds it");
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "default");
+    let broken = json!({"data": {"key": "c2hvcnQ="}});
+    secrets.patch("operator-key", &PatchParams::default(), &Patch::Merge(broken)).await.expect("changed");
+    let error = ensure().await.expect_err("no key").to_string();
+    assert!(error.contains("operator-key") && error.contains("delete it"), "{error}");
 }

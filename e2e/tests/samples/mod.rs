@@ -233,7 +233,7 @@ fn routing() -> Vec<Rule> {
             tier_from(json!({"apiKeySecretRef": {"name": "keys"}, "header": "x-tier"})),
         ),
         rule(
-            "apiKeySecretRef.name must be",
+            "the Secret's name must be",
             tier_from(json!({"apiKeySecretRef": {"name": "a.b"}})),
             tier_from(json!({"apiKeySecretRef": {"name": "A"}})),
         ),

@@ -9,16 +9,13 @@ use super::*;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-fn pod() -> Target {
-    Target { address: HERE, token: "secret".to_owned() }
-}
-
 /// Asks a server with these routes.
 async fn asked(router: Router, method: Method, path: &str) -> Result<ModelStatus, TalkError> {
     let listener = TcpListener::bind((HERE, 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    let answer = Network::default().ask(&pod(), port, method, path, Bytes::new()).await;
+    let address = SocketAddr::new(HERE, port);
+    let answer = Network::default().ask(address, Some("secret"), method, path, Bytes::new()).await;
     server.abort();
     answer
 }
@@ -54,6 +51,7 @@ async fn a_pod_that_keeps_silent_or_never_ends_holds_nobody_up() {
 
 #[tokio::test]
 async fn no_pod_is_asked_to_delete_itself() {
-    let answer = Network::default().tell(&pod(), &Verb::Recycle(String::new())).await;
+    let pod = Target { address: HERE, token: "secret".to_owned() };
+    let answer = Network::default().tell(&pod, &Verb::Recycle(String::new())).await;
     assert!(matches!(answer, Err(TalkError::Refused(..))), "{answer:?}");
 }

@@ -145,8 +145,10 @@ async fn a_better_model_is_tried_and_swapped_in_without_a_new_pod() {
 
     at_rest(&running).await;
     drop(running);
+    let asked = fleet.pods.asked();
     let running = fleet.operator(&cluster, Connection::default());
     assert_eq!(at_rest(&running).await, 0, "a fleet at rest costs no writes");
+    assert_eq!(fleet.pods.asked() - asked, 2, "and no more than one question to each pod");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(crate) struct FakePods {
     servers: Mutex<HashMap<IpAddr, Server>>,
     /// What servers were told, and what was on record then.
     told: Mutex<Vec<String>>,
+    /// Questions that servers were asked.
+    asked: AtomicUsize,
     /// Whether what is new is worse.
     worse: bool,
 }
@@ -48,6 +51,7 @@ impl FakePods {
             namespace: namespace.to_owned(),
             servers: Mutex::default(),
             told: Mutex::default(),
+            asked: AtomicUsize::default(),
             worse,
         });
         let busy = Arc::clone(&pods);
@@ -71,7 +75,12 @@ impl FakePods {
         self.told.lock().unwrap().clone()
     }
 
-    /// What the pods serve and keep, by the start of their names.
+    /// How often servers were asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// What the pods serve and keep, by their names.
     pub(crate) fn serving(&self) -> BTreeMap<String, (String, Option<String>)> {
         let title = |model: &LoadedModel| model.record.title();
         let servers = self.servers();
@@ -252,6 +261,7 @@ impl Line {
 
 impl Pods for Line {
     fn status<'a>(&'a self, pod: &'a Target) -> Answer<'a, ModelStatus> {
+        self.pods.asked.fetch_add(1, Ordering::SeqCst);
         let found = self.pods.servers().get(&pod.address).map(|server| server.status.clone());
         Box::pin(std::future::ready(self.up().and(found.ok_or_else(gone))))
     }

@@ -198,3 +198,38 @@ fn words_from_outside_are_kept_short_and_on_one_line() {
     let line = quote(Some(&format!("a\nb\u{1b}[31m{}", "x".repeat(1000))));
     assert!(line.chars().count() <= LONGEST_QUOTE + 1 && !line.contains(['\n', '\u{1b}']), "{line}");
 }
+
+#[test]
+fn a_trials_pods_are_no_trouble_of_the_fleets_and_say_what_they_lack() {
+    let spec = {
+        let mut spec = TtsDeploymentSpec::default();
+        spec.pools[0].resources.gpu = Gpu { mode: GpuMode::Exclusive, ..Gpu::default() };
+        spec
+    };
+    let fleet = fleet_of(spec);
+    let of_trial = |component: &str, status| {
+        let labels = json!({"ttsfleet.dev/trial-of": "main", "app.kubernetes.io/component": component});
+        labelled("narrator-main-trial-1", labels, status)
+    };
+    let no_gpu = of_trial(
+        "shadow",
+        json!({"conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
+        }]}),
+    );
+    let words = trouble(&fleet, &no_gpu, noon()).expect("a problem");
+    assert_eq!(words.kind, ProblemKind::Unschedulable);
+    for way_out in ["add one", "gpu.mode: Mps", "strategy: Direct", "DrainFirst"] {
+        assert!(words.message.contains(way_out), "{}", words.message);
+    }
+    let mut killed = container(json!({
+        "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+    }));
+    killed["containerStatuses"][0]["name"] = json!("judge");
+    let judge = of_trial("judge", killed);
+    let words = trouble(&fleet, &judge, noon()).expect("a problem");
+    assert_eq!(words.kind, ProblemKind::Crashed);
+    assert!(words.message.contains("spec.rollout.judge.resources.memory"), "{}", words.message);
+    assert_eq!(diagnose(&fleet, &[no_gpu, judge], noon()), None);
+}

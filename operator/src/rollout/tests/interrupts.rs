@@ -3,6 +3,7 @@
 use rstest::rstest;
 use ttsfleet_crds::RolloutPhase;
 use ttsfleet_crds::conditions::Reason;
+use ttsfleet_wire::admin::Step;
 use ttsfleet_wire::judge::Report;
 
 use super::fixture::*;
@@ -144,6 +145,15 @@ fn a_pause_does_not_use_up_the_deadline() {
     assert_eq!(line(&still.record, &on), "Shadowing sjm");
     let late = decided(&spec(2), &on.record, &at(90_600));
     assert_eq!(line(&on.record, &late), "Paused");
+}
+
+#[test]
+fn a_candidate_is_not_late_while_it_is_held() {
+    let held = PoolSpec { paused: true, ..spec(2) };
+    let slow = |seconds| view(pods([1; 2]), vec![shadow().starting().busy(Step::Loading, 2)], seconds);
+    let paused = decided(&held, &under_way(RolloutPhase::Staging), &slow(10));
+    let still = decided(&held, &paused.record, &slow(90_000));
+    assert_eq!(line(&paused.record, &still), "Staging s");
 }
 
 #[test]

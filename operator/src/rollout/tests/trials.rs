@@ -295,6 +295,7 @@ fn a_held_candidate_waits_for_somebody(
     let again = decide(&spec, &commands, &decision.record, &view);
     if expected == "Staging" {
         assert_eq!(line(&decision.record, &again), "Staging s", "a command has its effect once");
+        assert_eq!(again.record.spent, ["retry main/hibari@2/2026-11-24T17:00:00Z"]);
         assert_ne!(again.wants.trial, "7", "pods of the last trial say nothing of this one");
     }
 }

@@ -41,7 +41,7 @@ async fn what_a_pod_says_against_an_order_is_kept() {
 
 #[tokio::test]
 async fn a_pod_that_keeps_silent_or_never_ends_holds_nobody_up() {
-    let silent = Router::new().route(STATUS_PATH, get(|| std::future::pending::<&'static str>()));
+    let silent = Router::new().route(STATUS_PATH, get(std::future::pending::<&'static str>));
     let answer = asked(silent, Method::GET, STATUS_PATH).await;
     assert!(matches!(answer, Err(TalkError::Silent(_))), "{answer:?}");
     let endless = Router::new().route(STATUS_PATH, get(|| async { vec![b' '; MOST_BYTES + 1] }));

@@ -109,12 +109,23 @@ pub(crate) async fn state(client: &Client, namespace: &str) -> Value {
                 object.data["spec"].as_object_mut().map(|spec| spec.remove(field));
             }
             object.data.as_object_mut().map(|data| data.remove("status"));
+            forget_the_token(&mut object.data);
             let labels = object.labels().clone();
             state.push(json!([kind, object.name_any(), labels, owners, writers, object.data]));
         }
     }
     let text = Value::Array(state).to_string();
     serde_json::from_str(&text.replace(&format!("\"{namespace}\""), "\"its namespace\"")).expect("JSON")
+}
+
+/// Every fleet has its own, and with it a digest of its own.
+fn forget_the_token(object: &mut Value) {
+    let labels = object.pointer_mut("/spec/template/metadata/labels").and_then(Value::as_object_mut);
+    labels.map(|labels| labels.remove("ttsfleet.dev/template"));
+    let variables = object.pointer_mut("/spec/template/spec/containers/0/env").and_then(Value::as_array_mut);
+    if let Some(variables) = variables {
+        variables.retain(|variable| variable["name"] != "TTSFLEET_ADMIN_TOKEN_SHA256");
+    }
 }
 
 /// As `kubectl edit` would.

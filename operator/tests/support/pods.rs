@@ -72,7 +72,7 @@ impl FakePods {
 
     /// What servers were told.
     pub(crate) fn told(&self) -> Vec<String> {
-        self.told.lock().unwrap().clone()
+        self.told.lock().expect("no test has panicked here").clone()
     }
 
     /// How often servers were asked.
@@ -92,7 +92,7 @@ impl FakePods {
     }
 
     fn servers(&self) -> MutexGuard<'_, HashMap<IpAddr, Server>> {
-        self.servers.lock().unwrap()
+        self.servers.lock().expect("no test has panicked here")
     }
 
     async fn work(&self) -> kube::Result<()> {
@@ -180,7 +180,7 @@ impl FakePods {
             }
             Verb::Recycle(_) => unreachable!("not asked of pods"),
         };
-        self.told.lock().unwrap().push(format!("{what}, {phase}"));
+        self.told.lock().expect("no test has panicked here").push(format!("{what}, {phase}"));
         Ok(status.clone())
     }
 

@@ -32,7 +32,7 @@ async fn give(context: &Context, fleet: &Fleet, order: &Order, target: Option<&T
     if let Verb::Recycle(why) = verb {
         return recycle(context, fleet, order, why).await;
     }
-    let Some(target) = target else { return None };
+    let target = target?;
     let (what, model) = words(verb);
     let of_fleet = &fleet.owner.uid;
     tracing::info!(fleet = fleet.name, namespace = fleet.namespace, pod, model, "{what}");
@@ -42,7 +42,8 @@ async fn give(context: &Context, fleet: &Fleet, order: &Order, target: Option<&T
                 Some(Heard::Said { restarts, .. }) => restarts,
                 _ => 0,
             };
-            let heard = Heard::Said { status: Box::new(status), restarts, restless: true };
+            let at = (context.clock)();
+            let heard = Heard::Said { status: Box::new(status), restarts, restless: true, at };
             context.memory.hear(of_fleet, uid, heard);
         }
         Err(error) => {

@@ -8,11 +8,17 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
 use ttsfleet_wire::admin::ModelStatus;
+use ttsfleet_wire::judge::Report;
 
 use crate::rollout::PoolRecord;
 
 /// How long a pod that gives no answer is left alone while nothing depends on it.
 pub(super) const QUIET: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long an answer is good for while a rollout is under way. Every change of
+/// the status brings about another pass, which shall not ask at once what may
+/// change the status again.
+pub(super) const FRESH: SignedDuration = SignedDuration::from_millis(700);
 
 /// What is remembered of all fleets, by their uids.
 #[derive(Debug, Default)]
@@ -24,6 +30,8 @@ struct OfFleet {
     records: HashMap<String, Written>,
     /// By the pods' uids.
     pods: HashMap<String, Heard>,
+    /// What judges reported and when, by the uids of their pods.
+    reports: HashMap<String, (Timestamp, Option<Report>)>,
 }
 
 /// A record as it was written last, perhaps later than the cache knows.
@@ -43,6 +51,7 @@ pub(super) enum Heard {
         restarts: u32,
         /// It has been told to do something, or is at it.
         restless: bool,
+        at: Timestamp,
     },
     /// It did not.
     Nothing { at: Timestamp },
@@ -65,6 +74,15 @@ impl Memory {
         self.lock().entry(fleet.to_owned()).or_default().pods.insert(pod.to_owned(), heard);
     }
 
+    pub(super) fn reported(&self, fleet: &str, judge: &str) -> Option<(Timestamp, Option<Report>)> {
+        self.lock().get(fleet)?.reports.get(judge).cloned()
+    }
+
+    pub(super) fn report(&self, fleet: &str, judge: &str, at: Timestamp, report: Option<Report>) {
+        let mut all = self.lock();
+        all.entry(fleet.to_owned()).or_default().reports.insert(judge.to_owned(), (at, report));
+    }
+
     /// A pod was told to do something: what it said before no longer holds.
     pub(super) fn disturb(&self, fleet: &str, pod: &str) {
         let mut all = self.lock();
@@ -78,6 +96,7 @@ impl Memory {
         if let Some(of) = self.lock().get_mut(fleet) {
             let there: HashSet<String> = pods.iter().filter_map(|pod| pod.uid()).collect();
             of.pods.retain(|uid, _| there.contains(uid));
+            of.reports.retain(|uid, _| there.contains(uid));
         }
     }
 

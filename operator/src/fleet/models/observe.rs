@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use ttsfleet_crds::RolloutPhase;
 use ttsfleet_wire::judge::Report;
 
-use super::memory::{Heard, QUIET};
+use super::memory::{FRESH, Heard, QUIET};
 use crate::admin::Target;
 use crate::fleet::build::labels::{self, INFERENCE, JUDGE, SHADOW};
 use crate::fleet::build::{CONTAINER, PoolPlan, template_digest};
@@ -144,17 +144,19 @@ impl Look<'_> {
     async fn hear(&self, pod: &PodView, target: Option<&Target>, all: bool) -> Option<Heard> {
         let (fleet, memory) = (&self.fleet.owner.uid, &self.context.memory);
         let known = memory.heard(fleet, &pod.uid);
-        let ask = all
-            || match &known {
-                None => pod.ready,
-                Some(Heard::Said { restarts, restless, .. }) => *restless || *restarts != pod.restarts,
-                Some(Heard::Nothing { at }) => pod.ready && self.now.duration_since(*at) >= QUIET,
-            };
+        let age = |at: &Timestamp| self.age(*at);
+        let ask = match &known {
+            None => all || pod.ready,
+            Some(Heard::Said { restarts, restless, at, .. }) => {
+                *restarts != pod.restarts || ((all || *restless) && age(at) >= FRESH)
+            }
+            Some(Heard::Nothing { at }) => age(at) >= if all { FRESH } else { QUIET } && (all || pod.ready),
+        };
         let Some(target) = target.filter(|_| ask) else { return known };
         let heard = match self.context.pods.status(target).await {
             Ok(status) => {
                 let restless = status.task.is_some();
-                Heard::Said { status: Box::new(status), restarts: pod.restarts, restless }
+                Heard::Said { status: Box::new(status), restarts: pod.restarts, restless, at: self.now }
             }
             Err(error) => {
                 tracing::debug!(pod = pod.name, namespace = self.fleet.namespace, %error, "a pod cannot be asked");
@@ -167,14 +169,26 @@ impl Look<'_> {
 
     /// What the judge has measured.
     async fn report(&self, judge: Option<&&Pod>) -> Option<Report> {
-        let target = judge.filter(|pod| is_ready(pod)).and_then(|pod| self.target(pod))?;
-        match self.context.pods.report(&target).await {
+        let pod = judge.filter(|pod| is_ready(pod))?;
+        let (fleet, uid) = (&self.fleet.owner.uid, pod.uid().unwrap_or_default());
+        match self.context.memory.reported(fleet, &uid) {
+            Some((at, report)) if self.age(at) < FRESH => return report,
+            _ => {}
+        }
+        let report = match self.context.pods.report(&self.target(pod)?).await {
             Ok(report) => Some(report),
             Err(error) => {
                 tracing::debug!(fleet = self.fleet.name, namespace = self.fleet.namespace, %error, "no report");
                 None
             }
-        }
+        };
+        self.context.memory.report(fleet, &uid, self.now, report.clone());
+        report
+    }
+
+    /// Also if the clock has gone back meanwhile.
+    fn age(&self, at: Timestamp) -> SignedDuration {
+        self.now.duration_since(at).abs()
     }
 
     fn target(&self, pod: &Pod) -> Option<Target> {

@@ -2,7 +2,9 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    io::Read,
     path::{Component, Path},
 };
 
@@ -14,6 +16,10 @@ pub const MANIFEST_NAME: &str = "model.json";
 
 /// The largest manifest that is read, in bytes.
 pub const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+
+/// The largest model that is read, in bytes: its files are held in memory while
+/// it is loaded.
+pub const MAX_MODEL_BYTES: u64 = 64 << 30;
 
 /// `model.json`: what a model is and which files make it up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +72,15 @@ pub enum FolderError {
     /// `model.json` names a path outside the folder.
     #[error("model.json names {0:?}, which is not a plain path inside the folder")]
     UnsafePath(String),
+    /// `model.json` names a path twice.
+    #[error("model.json names {0:?} twice")]
+    Twice(String),
+    /// The files together are larger than what is read.
+    #[error("the files that model.json names are larger than {MAX_MODEL_BYTES} bytes together")]
+    TooLarge,
+    /// A file is no plain file, or lies outside the folder.
+    #[error("{0} is not a plain file inside the model folder: links out of it are not followed")]
+    NotInside(String),
     /// A file differs from what `model.json` says.
     #[error("{path} differs from model.json: {what}")]
     Altered {
@@ -171,18 +186,24 @@ impl ModelFolder {
 }
 
 impl Manifest {
-    /// Parses `model.json` and refuses paths that leave the folder.
+    /// Parses `model.json` and refuses paths that leave the folder, paths named
+    /// twice, and more than [`MAX_MODEL_BYTES`].
     ///
     /// # Errors
-    /// [`FolderError::Manifest`] or [`FolderError::UnsafePath`].
+    /// [`FolderError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FolderError> {
         let manifest: Self = serde_json::from_slice(bytes)?;
+        let mut named = BTreeSet::new();
+        let mut total = 0_u64;
         for entry in &manifest.files {
-            let path = Path::new(&entry.path);
-            let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-            if !plain || entry.path.is_empty() || entry.path.contains('\\') || entry.path == MANIFEST_NAME {
+            if !is_plain(&entry.path) {
                 return Err(FolderError::UnsafePath(entry.path.clone()));
             }
+            if !named.insert(&entry.path) {
+                return Err(FolderError::Twice(entry.path.clone()));
+            }
+            let sum = total.checked_add(entry.size).filter(|sum| *sum <= MAX_MODEL_BYTES);
+            total = sum.ok_or(FolderError::TooLarge)?;
         }
         Ok(manifest)
     }
@@ -209,14 +230,127 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Whether a path has one spelling, and that leads to a file of the folder.
+fn is_plain(path: &str) -> bool {
+    let mut spelled = Vec::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(part) => spelled.push(part.to_string_lossy()),
+            _ => return false,
+        }
+    }
+    let strange = |character: char| character == '\\' || character.is_control();
+    !path.is_empty() && spelled.join("/") == path && path != MANIFEST_NAME && !path.contains(strange)
+}
+
 /// Reads at most `limit` + 1 bytes, so that a file swapped for a huge one
-/// cannot exhaust memory before its size is compared.
+/// cannot exhaust memory before its size is compared. What is no file is not
+/// opened: a pipe would be waited for.
 fn read_bounded(dir: &Path, name: &str, limit: u64) -> Result<Vec<u8>, FolderError> {
-    use std::io::Read;
     let path = dir.join(name);
     let failed = |source| FolderError::Read { path: path.display().to_string(), source };
-    let file = std::fs::File::open(&path).map_err(failed)?;
+    let real = path.canonicalize().map_err(failed)?;
+    let is_inside = real.starts_with(dir.canonicalize().map_err(failed)?);
+    if !is_inside || !fs::metadata(&real).map_err(failed)?.is_file() {
+        return Err(FolderError::NotInside(path.display().to_string()));
+    }
+    let file = File::open(&real).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn manifest(files: &[(&str, u64)]) -> Vec<u8> {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, size)| serde_json::json!({"path": path, "size": size, "sha256": sha256_hex(b"x")}))
+            .collect();
+        let manifest = serde_json::json!({
+            "family": "f", "name": "n", "version": "1", "sampleRate": 24_000, "languages": [], "voices": [],
+            "licence": "", "files": files
+        });
+        serde_json::to_vec(&manifest).unwrap()
+    }
+
+    fn refusal(files: &[(&str, u64)]) -> String {
+        Manifest::parse(&manifest(files)).unwrap_err().to_string()
+    }
+
+    /// A folder with the file `x`, as its manifest says.
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(MANIFEST_NAME), manifest(&[("x", 1)])).unwrap();
+        fs::write(dir.path().join("x"), "x").unwrap();
+        dir
+    }
+
+    #[test]
+    fn only_plain_paths_inside_the_folder_are_taken() {
+        for good in ["x", "a/b.c/d", "...", "a b", "ä"] {
+            assert!(is_plain(good), "{good}");
+        }
+        for bad in [
+            "",
+            "/x",
+            "..",
+            "../x",
+            "a/../x",
+            "./x",
+            "a/./x",
+            "a//x",
+            "a/",
+            "a\\x",
+            "x\0",
+            "a\nb",
+            "model.json",
+            "/etc/passwd",
+        ] {
+            assert!(refusal(&[(bad, 1)]).contains("not a plain path"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_named_once() {
+        assert_eq!(refusal(&[("a/b", 1), ("c", 1), ("a/b", 2)]), "model.json names \"a/b\" twice");
+    }
+
+    #[test]
+    fn the_files_together_have_a_bound() {
+        assert!(Manifest::parse(&manifest(&[("a", MAX_MODEL_BYTES)])).is_ok());
+        for sizes in [[MAX_MODEL_BYTES, 1], [u64::MAX, 1], [1, u64::MAX]] {
+            assert!(refusal(&[("a", sizes[0]), ("b", sizes[1])]).contains("larger than"), "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn links_are_followed_inside_the_folder_only() {
+        let (dir, outside) = (folder(), folder());
+        let (file, real) = (dir.path().join("x"), dir.path().join("real"));
+        fs::rename(&file, &real).unwrap();
+        symlink(&real, &file).unwrap();
+        ModelFolder::open(dir.path()).unwrap();
+        fs::remove_file(&file).unwrap();
+        symlink(outside.path().join("x"), &file).unwrap();
+        let refused = ModelFolder::open(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("links out of it are not followed"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let dir = folder();
+        fs::remove_file(dir.path().join("x")).unwrap();
+        fs::create_dir(dir.path().join("x")).unwrap();
+        let refused = |dir: &tempfile::TempDir| ModelFolder::open(dir.path()).unwrap_err();
+        assert!(matches!(refused(&dir), FolderError::NotInside(_)));
+        fs::remove_dir(dir.path().join("x")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(dir.path().join("x")).status().unwrap();
+        assert!(made.success());
+        assert!(matches!(refused(&dir), FolderError::NotInside(_)), "a pipe would be waited for");
+    }
 }

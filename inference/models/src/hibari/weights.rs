@@ -5,11 +5,19 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::FolderError;
 
+/// Longest header that is read, in bytes: names and places of some ten thousand
+/// tensors.
+const MAX_HEADER: u64 = 1 << 20;
+
 /// A checked set of named tensors.
 pub(super) struct Weights<'a>(SafeTensors<'a>);
 
 impl<'a> Weights<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, FolderError> {
+        let length = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        if length > MAX_HEADER {
+            return Err(FolderError::Weights(format!("the header is {length} bytes long")));
+        }
         SafeTensors::deserialize(bytes).map(Self).map_err(|error| FolderError::Weights(error.to_string()))
     }
 
@@ -96,5 +104,48 @@ mod tests {
         }
         assert!(Weights::read(&file[..file.len() - 1]).is_err());
         assert!(Weights::read(b"\xff\xff\xff\xff\xff\xff\xff\xffrest").is_err());
+    }
+
+    /// A file whose header says what it likes.
+    fn forged(header: &str, data: usize) -> Vec<u8> {
+        let length = (header.len() as u64).to_le_bytes();
+        [&length, header.as_bytes(), &vec![0; data]].concat()
+    }
+
+    #[test]
+    fn tensors_that_are_not_where_they_are_said_to_be_are_refused() {
+        let tensor =
+            |begin: i64, end: i64| format!(r#"{{"dtype":"F32","shape":[2],"data_offsets":[{begin},{end}]}}"#);
+        let two = |first: &str, second: &str| format!(r#"{{"a":{first},"b":{second}}}"#);
+        assert!(Weights::read(&forged(&two(&tensor(0, 8), &tensor(8, 16)), 16)).is_ok());
+        for (what, header) in [
+            ("overlapping", two(&tensor(0, 8), &tensor(4, 12))),
+            ("the same place", two(&tensor(0, 8), &tensor(0, 8))),
+            ("a gap", two(&tensor(0, 8), &tensor(12, 20))),
+            ("backwards", two(&tensor(0, 8), &tensor(16, 8))),
+            ("negative", two(&tensor(-8, 0), &tensor(0, 8))),
+            ("beyond the end", two(&tensor(0, 8), &tensor(8, 1 << 40))),
+            ("another length", two(&tensor(0, 8), &tensor(8, 12))),
+            (
+                "overflow",
+                r#"{"a":{"dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4]}}"#.into(),
+            ),
+            ("named twice", format!(r#"{{"a":{},"a":{}}}"#, tensor(0, 8), tensor(0, 8))),
+            ("no object", "[]".into()),
+        ] {
+            let refused = Weights::read(&forged(&header, 16)).err();
+            let message = refused.map_or_else(|| panic!("{what} is taken"), |error| error.to_string());
+            assert!(message.starts_with("unusable weights: "), "{what}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_any_length_is_not_read() {
+        let long = forged(&" ".repeat(MAX_HEADER as usize + 1), 0);
+        let message = Weights::read(&long).err().unwrap().to_string();
+        assert_eq!(message, format!("unusable weights: the header is {} bytes long", MAX_HEADER + 1));
+        for short in [&b""[..], b"\x08", &forged("{}", 0)[..9]] {
+            assert!(Weights::read(short).is_err());
+        }
     }
 }

@@ -1,16 +1,14 @@
-//! Two pretended pods that answer a second of audio at once, so that what is
-//! measured is the proxy.
+//! Two pretended pods that answer a second of audio at once and cost next to
+//! nothing, so that what is measured is the proxy.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::response::Response;
-use axum::routing::{get, post};
-use futures::stream;
-use tokio::net::TcpListener;
+use axum::routing::get;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// The pods' addresses. An API server takes none of 127.0.0.0/8 for a pod, so
 /// that the loopback device gets two more.
@@ -18,9 +16,11 @@ pub(crate) const PODS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 254, 9, 1), Ipv4Addr::
 /// The pods' ports: speech and health.
 pub(crate) const PORTS: [u16; 2] = [8080, 8081];
 
-/// A second of samples at 24 kHz, in the pieces that a pod would send.
+/// A second of mp3 at 64 kbit/s, in the pieces that a pod would send.
 const PIECES: usize = 3;
-const PIECE: [u8; 16_000] = [0; 16_000];
+const PIECE: usize = 2_667;
+/// What ends a request's head.
+const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// The pods' addresses on the loopback device, until this value is gone.
 pub(crate) struct Addresses(());
@@ -52,26 +52,60 @@ fn address(verb: &str, pod: Ipv4Addr) -> Result<ExitStatus> {
 }
 
 /// The first pod's address for callers that use no proxy.
-pub(crate) fn url() -> String {
-    format!("http://{}:{}", PODS[0], PORTS[0])
+pub(crate) fn first_pod() -> SocketAddr {
+    SocketAddr::from((PODS[0], PORTS[0]))
 }
 
 /// Serves both pods, for ever.
 pub(crate) async fn serve() {
     for pod in PODS {
-        for port in PORTS {
-            let listener = TcpListener::bind(SocketAddr::from((pod, port))).await.unwrap();
-            let routes = Router::new()
-                .route("/v1/audio/speech", post(speak))
-                .route("/readyz", get(async || "ready\n"));
-            tokio::spawn(async move { axum::serve(listener, routes).await });
+        let health = Router::new().route("/readyz", get(async || "ready\n"));
+        let listener = TcpListener::bind((pod, PORTS[1])).await.unwrap();
+        tokio::spawn(async move { axum::serve(listener, health).await });
+        let listener = TcpListener::bind((pod, PORTS[0])).await.unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (connection, _) = listener.accept().await.unwrap();
+                // It ends when the proxy closes it.
+                tokio::spawn(async move { drop(speak(connection).await) });
+            }
+        });
+    }
+}
+
+/// Answers what comes on a connection, without looking at it.
+async fn speak(mut connection: TcpStream) -> std::io::Result<()> {
+    connection.set_nodelay(true)?;
+    let pieces = pieces();
+    let mut request = Vec::with_capacity(4096);
+    loop {
+        request.clear();
+        while !is_whole(&request) {
+            if connection.read_buf(&mut request).await? == 0 {
+                return Ok(());
+            }
+        }
+        for piece in &pieces {
+            connection.write_all(piece).await?;
         }
     }
 }
 
-async fn speak(_request: Bytes) -> Response {
-    let pieces = std::iter::repeat_n(Bytes::from_static(&PIECE), PIECES).map(Ok::<_, std::io::Error>);
-    let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
-    response.headers_mut().insert("content-type", "audio/pcm".parse().unwrap());
-    response
+/// The answer as it is written: its head with the first piece, and its end with
+/// the last.
+fn pieces() -> Vec<Vec<u8>> {
+    let chunk = [format!("{PIECE:x}\r\n").as_bytes(), &[0; PIECE], b"\r\n"].concat();
+    let mut pieces = vec![chunk; PIECES];
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n";
+    pieces[0].splice(0..0, head.iter().copied());
+    pieces[PIECES - 1].extend_from_slice(b"0\r\n\r\n");
+    pieces
+}
+
+/// Whether a request has come to its end.
+fn is_whole(request: &[u8]) -> bool {
+    let Some(head) = request.windows(HEAD_END.len()).position(|four| four == HEAD_END) else { return false };
+    let text = String::from_utf8_lossy(&request[..head]).to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    request.len() >= head + HEAD_END.len() + length.unwrap_or(0)
 }

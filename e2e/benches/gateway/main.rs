@@ -10,10 +10,8 @@
 mod backend;
 #[path = "../../bench_options.rs"]
 mod bench_options;
+mod callers;
 mod closed;
-#[path = "../../load.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod load;
 mod proxies;
 mod report;
 
@@ -21,10 +19,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bench_options::BenchOptions;
+use callers::Callers;
 use clap::Parser;
-use load::{Sample, steady};
 use proxies::Proxy;
-use report::{Figures, Run};
+use report::Figures;
 use ttsfleet_e2e::progress::Console;
 
 /// Loads, in parts of the slowest proxy's knee.
@@ -42,47 +40,42 @@ struct Options {
 fn main() -> Result<()> {
     let options = Options::parse();
     proxies::keep_to_second_core()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let _addresses = backend::Addresses::add()?;
+    // One thread for pods and callers is cheaper than two that wake each other.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.spawn(backend::serve());
-    let mut direct = Figures::new("no proxy", 0);
-    let mut started = Vec::new();
-    for proxy in proxies::start_all(&Console::default())? {
-        let figures = Figures::new(proxy.name, proxy.memory());
-        started.push((proxy, figures));
-    }
-    runtime.block_on(async {
-        for (proxy, figures) in &mut started {
-            figures.knee = closed::knee(&proxy.url).await;
-            println!("  {}: at most {:.0} requests a second", proxy.name, figures.knee);
-        }
-        let knee = started.iter().map(|(_, figures)| figures.knee).fold(f64::INFINITY, f64::min);
-        for round in 0..ROUNDS {
-            for (number, level) in LEVELS.iter().enumerate() {
-                println!("  round {} of {ROUNDS}, {:.0} % of the slowest knee", round + 1, level * 100.0);
-                let rate = knee * level;
-                direct.add(number, Run { samples: shoot(&backend::url(), rate).await, cpu: Duration::ZERO });
-                for (proxy, figures) in &mut started {
-                    figures.add(number, measure(proxy, rate).await);
-                }
-            }
-        }
-    });
-    for (proxy, figures) in &mut started {
-        figures.memory_after = proxy.memory();
-    }
-    let figures: Vec<Figures> = started.into_iter().map(|(_, figures)| figures).collect();
+    let started = proxies::start_all(&Console::default())?;
+    let (direct, figures) = runtime.block_on(runtime.spawn(measure_all(started)))?;
     println!("\n{}", report::table(&direct, &figures));
     options.common.write(&report::json(&direct, &figures))
 }
 
-async fn measure(proxy: &Proxy, rate: f64) -> Run {
-    let before = proxy.cpu();
-    let samples = shoot(&proxy.url, rate).await;
-    Run { samples, cpu: proxy.cpu().saturating_sub(before) }
-}
-
-async fn shoot(url: &str, rate: f64) -> Vec<Sample> {
-    let shots = steady(0.0, RUN_FOR.as_secs_f64(), rate, || TEXT.to_owned());
-    load::run_keeping_connections(url, shots).await
+/// What it takes without a proxy, and with each.
+async fn measure_all(proxies: Vec<Proxy>) -> (Figures, Vec<Figures>) {
+    let mut direct = Figures::new("no proxy", 0);
+    let pod = Callers::of(backend::first_pod());
+    let callers: Vec<Callers> = proxies.iter().map(|proxy| Callers::of(proxy.address)).collect();
+    let mut figures: Vec<Figures> =
+        proxies.iter().map(|proxy| Figures::new(proxy.name, proxy.memory())).collect();
+    for (callers, figures) in callers.iter().zip(&mut figures) {
+        figures.knee = closed::knee(callers).await;
+        println!("  {}: at most {:.0} requests a second", figures.name, figures.knee);
+    }
+    let knee = figures.iter().map(|figures| figures.knee).fold(f64::INFINITY, f64::min);
+    for round in 0..ROUNDS {
+        for (number, level) in LEVELS.iter().enumerate() {
+            println!("  round {} of {ROUNDS}, {:.0} % of the slowest knee", round + 1, level * 100.0);
+            let rate = knee * level;
+            direct.add(number, pod.shoot(rate, RUN_FOR).await, Duration::ZERO);
+            for ((proxy, callers), figures) in proxies.iter().zip(&callers).zip(&mut figures) {
+                let before = proxy.cpu();
+                let latencies = callers.shoot(rate, RUN_FOR).await;
+                figures.add(number, latencies, proxy.cpu().saturating_sub(before));
+            }
+        }
+    }
+    for (proxy, figures) in proxies.iter().zip(&mut figures) {
+        figures.memory_after = proxy.memory();
+    }
+    (direct, figures)
 }

@@ -1,6 +1,7 @@
 //! The proxies: installed, configured alike, each on the first core.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ const TICKS: u64 = 100;
 /// A running proxy.
 pub(crate) struct Proxy {
     pub(crate) name: &'static str,
-    pub(crate) url: String,
+    pub(crate) address: SocketAddr,
     child: Child,
     /// What it needs as long as it runs.
     _server: Option<ControlPlane>,
@@ -95,7 +96,7 @@ fn wait_ready(proxy: &Proxy) -> Result<()> {
     let begun = Instant::now();
     let body = json!({"input": crate::TEXT}).to_string();
     loop {
-        let url = format!("{}/v1/audio/speech", proxy.url);
+        let url = format!("http://{}/v1/audio/speech", proxy.address);
         let answer = ureq::post(url).content_type("application/json").send(&body);
         match answer {
             Ok(answer) if answer.headers().get("x-tts-degraded").is_none() => return Ok(()),
@@ -115,7 +116,8 @@ fn spawn(name: &'static str, port: u16, line: &mut Command, server: Option<Contr
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-    Ok(Proxy { name, url: format!("http://127.0.0.1:{port}"), child, _server: server })
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Ok(Proxy { name, address, child, _server: server })
 }
 
 /// Ours, with a real API server that tells it the route and the pods.

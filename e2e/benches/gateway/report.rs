@@ -6,13 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::LEVELS;
-use crate::load::{Outcome, Sample, percentile};
-
-/// One run of one proxy at one level.
-pub(crate) struct Run {
-    pub(crate) samples: Vec<Sample>,
-    pub(crate) cpu: Duration,
-}
+use crate::callers::Latency;
 
 /// One proxy's figures.
 pub(crate) struct Figures {
@@ -34,7 +28,10 @@ struct Level {
 
 impl Level {
     fn microseconds(&self, percent: f64) -> f64 {
-        percentile(&mut self.latencies.clone(), percent).as_secs_f64() * 1e6
+        let mut sorted = self.latencies.clone();
+        sorted.sort_unstable();
+        let place = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
+        sorted.get(place.saturating_sub(1)).map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
     }
 
     /// Microseconds of processor time for each request.
@@ -48,15 +45,12 @@ impl Figures {
         Self { name, knee: 0.0, memory_before, memory_after: 0, levels: Default::default() }
     }
 
-    pub(crate) fn add(&mut self, level: usize, run: Run) {
+    /// Takes a run at that level.
+    pub(crate) fn add(&mut self, level: usize, latencies: Vec<Latency>, cpu: Duration) {
         let level = &mut self.levels[level];
-        level.cpu += run.cpu;
-        for sample in run.samples {
-            match sample.outcome {
-                Outcome::Spoken { .. } => level.latencies.push(sample.total),
-                _ => level.failed += 1,
-            }
-        }
+        level.cpu += cpu;
+        level.failed += latencies.iter().filter(|latency| latency.is_none()).count();
+        level.latencies.extend(latencies.into_iter().flatten());
     }
 }
 

@@ -112,7 +112,8 @@ fn bare(image: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": [deployment, service]})
 }
 
-/// Two threads for half a CPU, and a queue no longer than callers wait.
+/// Two threads for half a CPU, and a place for each: whoever would have to wait
+/// for another's text is refused instead.
 fn fleet() -> Value {
     json!({
         "apiVersion": "ttsfleet.dev/v1alpha1", "kind": "TtsDeployment",
@@ -122,7 +123,7 @@ fn fleet() -> Value {
             "pools": [{
                 "name": "main",
                 "resources": {"memory": "256Mi", "cpu": "500m"},
-                "capacity": {"workers": 2, "maxConcurrency": 4, "maxQueueDepth": 3},
+                "capacity": {"workers": 2, "maxConcurrency": 2, "maxQueueDepth": 1},
             }],
         },
     })

@@ -285,7 +285,7 @@ async fn no_second_pod_is_asked_where_only_one_attempt_is_allowed_or_nothing_is_
     assert_eq!(run.called.len(), 1);
 
     let budget = RetryBudget::new(std::time::Instant::now());
-    while budget.withdraw_spare(std::time::Instant::now()) {}
+    while budget.withdraw(std::time::Instant::now()) {}
     let run = late_in(sample(), &pool("main", &[1, 2]), &budget, || Play::Answer(SOON)).await;
     assert!(run.took >= Duration::from_secs(3), "{:?}", run.took);
 }

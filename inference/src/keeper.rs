@@ -159,7 +159,7 @@ impl Keeper {
         self.app.metrics_text()
     }
 
-    async fn free_now(&self, previous: Arc<Served>) {
+    async fn free_now(self: &Arc<Self>, previous: Arc<Served>) {
         let (record, cost) = (previous.record().clone(), previous.loaded.cost);
         let gone = self.let_go(previous, self.app.limits.longest_request).await;
         let unreturned = gone.map_or(cost, |(before, after)| memory::unreturned(cost, before, after));
@@ -167,7 +167,9 @@ impl Keeper {
         tracing::info!(model = record.title(), cost, before, after, unreturned, "freed the previous model");
         self.unreturned.store(unreturned, Relaxed);
         self.app.metrics.set_unreturned(unreturned);
-        self.tidy_store().await;
+        let keeper = Arc::clone(self);
+        // Files may be many and large; a panic there is logged by its hook.
+        _ = tokio::task::spawn_blocking(move || keeper.tidy_store()).await;
         *self.freeing() = None;
     }
 
@@ -195,7 +197,7 @@ impl Keeper {
     }
 
     /// Removes models from the store that nobody waits for.
-    async fn tidy_store(&self) {
+    fn tidy_store(&self) {
         let mut needed = {
             let orders = self.orders();
             if orders.task().is_some() {

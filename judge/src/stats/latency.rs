@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn equal_models_are_seldom_told_apart_however_often_one_looks() {
         let mut random = SmallRng::seed_from_u64(5);
-        let runs = 100;
+        let runs = 30;
         let wrong = (0..runs).filter(|_| {
             let mut latency = Latency::new(DESIGN);
             (0..160).any(|_| {
@@ -189,6 +189,6 @@ mod tests {
                 latency.last().is_some_and(|last| last.ratio.low > 1.0 || last.ratio.high < 1.0)
             })
         });
-        assert!(wrong.count() <= 5);
+        assert!(wrong.count() <= 2);
     }
 }

@@ -34,6 +34,11 @@ impl Mel {
         }
     }
 
+    /// How many bands there are.
+    pub(crate) fn bands(&self) -> usize {
+        self.bands.len()
+    }
+
     /// The bands' powers in every whole window, window by window.
     pub(crate) fn powers(&self, samples: &[f32]) -> Vec<f32> {
         let mut frame = self.fft.make_input_vec();

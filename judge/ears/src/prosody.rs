@@ -24,6 +24,11 @@ const BANDS: usize = 24;
 const TIMBRE: usize = 12;
 /// Decibels below the loud parts of a clip from where on it is silence.
 const RANGE: f32 = 40.0;
+/// Decibels above the quietest parts from where on something is heard besides
+/// the noise that is always there, ...
+const ABOVE_NOISE: f32 = 6.0;
+/// ... but what is so few decibels below the loud parts is heard in any case.
+const SURE: f32 = 15.0;
 /// A clip whose loud parts are below is silent altogether, in decibels of full
 /// scale.
 const SILENCE: f32 = -60.0;
@@ -80,11 +85,12 @@ pub fn analyse(clip: &Clip) -> Contour {
 
     let count = samples.len() / HOP;
     let levels: Vec<f32> = (0..count).map(|frame| level(around(&samples, frame, WINDOW))).collect();
-    let loud = loud_parts(&levels);
+    let (quiet, loud) = quiet_and_loud(&levels);
     if loud < SILENCE {
         return Contour { frames: Vec::new() };
     }
-    let sounds: Vec<bool> = levels.iter().map(|level| *level > loud - RANGE).collect();
+    let threshold = (quiet + ABOVE_NOISE).min(loud - SURE).max(loud - RANGE);
+    let sounds: Vec<bool> = levels.iter().map(|level| *level > threshold).collect();
     let pitches = pitch::track(&samples, &sounds);
     let timbres = timbres(&samples, &sounds);
     let frames = (0..count).map(|frame| Frame {
@@ -109,11 +115,12 @@ fn level(samples: &[f32]) -> f32 {
     10.0 * (power + 1e-10).log10()
 }
 
-/// The level that only one of twenty frames is above.
-fn loud_parts(levels: &[f32]) -> f32 {
+/// The levels that one of twenty frames is below, and one of twenty above.
+fn quiet_and_loud(levels: &[f32]) -> (f32, f32) {
     let mut sorted = levels.to_vec();
     sorted.sort_by(f32::total_cmp);
-    sorted.get(sorted.len() * 19 / 20).copied().unwrap_or(f32::NEG_INFINITY)
+    let at = |place: usize| sorted.get(place).copied().unwrap_or(f32::NEG_INFINITY);
+    (at(sorted.len() / 20), at(sorted.len() * 19 / 20))
 }
 
 /// The cepstrum of every frame without its mean over all sounds, which is more

@@ -86,6 +86,16 @@ fn loudness_of_the_whole_silence_around_and_another_rate_do_not_count() {
 }
 
 #[test]
+fn noise_before_and_after_is_not_taken_for_speech() {
+    let clip = SONG.sing();
+    let padding = vec![0.0; 8_000];
+    let samples: Vec<f32> = padding.iter().chain(&clip.samples).chain(&padding).copied().collect();
+    let samples = samples.iter().zip(hiss(samples.len(), 0.02)).map(|(sample, hiss)| sample + hiss).collect();
+    let contour = analyse(&Clip { samples, rate: RATE });
+    assert!((contour.seconds() - SONG.contour().seconds()).abs() < 0.1, "{}", contour.seconds());
+}
+
+#[test]
 fn each_difference_shows_in_its_part() {
     let contour = SONG.contour();
     let to = |song: Song| distance(&contour, &song.contour());

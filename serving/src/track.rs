@@ -30,7 +30,13 @@ pub async fn track(State(observer): State<Arc<dyn Observer>>, mut request: Reque
     }
     headers.insert(headers::TRACE_PARENT, record.trace().header());
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    response.map(|body| Body::new(Tracked { body, record, unsent: declared }))
+    response.map(|body| {
+        if body.is_end_stream() {
+            // Nobody asks for what is not there.
+            record.complete();
+        }
+        Body::new(Tracked { body, record, unsent: declared })
+    })
 }
 
 /// The answer to a result, noting a failure.
@@ -135,6 +141,10 @@ mod tests {
         Response::new(Body::from_stream(stream::pending::<Result<Bytes, axum::Error>>()))
     }
 
+    async fn take() -> Response {
+        Response::new(Body::empty())
+    }
+
     async fn call(seen: &Arc<Seen>, path: &str, headers: &[(&str, &str)]) -> Response {
         let observer: Arc<dyn Observer> = Arc::<Seen>::clone(seen);
         let routes = Router::new()
@@ -143,6 +153,7 @@ mod tests {
             .route("/fail", get(fail))
             .route("/break", get(break_off))
             .route("/endless", get(endless))
+            .route("/take", get(take))
             .layer(from_fn_with_state(observer, track));
         let mut request = axum::http::Request::get(path);
         for (name, value) in headers {
@@ -190,6 +201,13 @@ mod tests {
             body.next().await.unwrap().unwrap();
         }
         drop(body);
+        assert_eq!(seen.codes(), [("OK", 200)]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_a_body_is_whole_at_once() {
+        let seen = Arc::default();
+        drop(call(&seen, "/take", &[]).await);
         assert_eq!(seen.codes(), [("OK", 200)]);
     }
 

@@ -9,8 +9,8 @@ use ttsfleet_wire::model::{ModelRecord, ModelSource};
 pub(super) enum Reach {
     /// These TCP ports, wherever.
     Ports(BTreeSet<u16>),
-    /// Any TCP port: an object store's address may be in a Secret, which is
-    /// not for the operator to read.
+    /// Any TCP port: the address of a store, hub or registry of one's own may
+    /// be in a Secret, which is not for the operator to read.
     Anywhere,
 }
 
@@ -30,13 +30,15 @@ pub(super) fn reach<'a>(models: impl IntoIterator<Item = &'a ModelRecord>) -> Re
 fn source_ports(source: &ModelSource) -> Option<Vec<u16>> {
     let Some((scheme, rest)) = source.uri.split_once("://") else { return Some(vec![]) };
     let own = |default| named_port(rest).unwrap_or(default);
+    if source.secret.is_some() && matches!(scheme, "s3" | "gs" | "az" | "hf" | "oci") {
+        return None;
+    }
     match scheme {
         "http" => Some(vec![own(80)]),
         "https" => Some(vec![own(443)]),
         // A registry of one's own may send its readers to a store elsewhere.
         "oci" => Some(vec![own(443), 443]),
-        "hf" => Some(vec![443]),
-        "s3" | "gs" | "az" => source.secret.is_none().then(|| vec![443]),
+        "hf" | "s3" | "gs" | "az" => Some(vec![443]),
         _ => Some(vec![]),
     }
 }
@@ -78,6 +80,9 @@ mod tests {
     fn a_store_whose_address_may_be_in_a_secret_is_let_through() {
         let models = [model("https://models.example/a", None), model("s3://models/b", Some("store"))];
         assert_eq!(reach(&models), Reach::Anywhere);
+        for own in ["hf://owner/hibari@main", "oci://registry.example/hibari@sha256:00"] {
+            assert_eq!(reach([&model(own, Some("mine"))]), Reach::Anywhere, "{own}");
+        }
         assert_eq!(reach([]), Reach::Ports(BTreeSet::new()));
     }
 }

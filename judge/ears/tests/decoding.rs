@@ -1,4 +1,5 @@
 //! Audio as pods send it, and what only says that it is audio.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use flacenc::component::BitRepr as _;
 use flacenc::error::Verify as _;

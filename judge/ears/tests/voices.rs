@@ -1,4 +1,5 @@
 //! The built-in voice, sound and with one fault each.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -20,8 +20,10 @@ use ttsfleet_models::{ModelFolder, SpeechModel, Utterance};
 const VARIANTS: [&str; 8] =
     ["equal", "noisy", "wrong-melody", "monotone", "wrong-pitch", "fast", "dropped-phonemes", "silent"];
 
+type Change = fn(&Clip) -> Result<Clip>;
+
 /// Changes of the sound itself.
-const CHANGES: [(&str, fn(&Clip) -> Result<Clip>); 9] = [
+const CHANGES: [(&str, Change); 9] = [
     ("mp3 of 96 kbit/s", mp3),
     ("mp3 of 32 kbit/s", |clip| coded(clip, 32)),
     ("at 16 kHz", |clip| Ok(clip.at(16_000))),

@@ -21,7 +21,7 @@ use ttsfleet_judge::{
 };
 
 /// Changes when what is remembered would be another.
-const VERSION: &str = "judge-bench-1";
+const VERSION: &str = "judge-bench-2";
 
 /// What was heard in one clip.
 #[derive(Debug, Clone, Serialize, Deserialize)]

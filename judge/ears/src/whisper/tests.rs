@@ -73,10 +73,10 @@ fn features_are_those_of_the_reference() {
     let bands = whisper.mel.bands();
     assert_eq!(features.len(), FRAMES * bands);
     let kept: Vec<f32> = features.chunks(bands).step_by(EVERY).flatten().copied().collect();
-    assert_near("frames", &kept, &golden("features"), 5e-4);
+    assert_near("frames", &kept, &golden("features"), 1e-4);
     let frame_means: Vec<f32> =
         features.chunks(bands).map(|frame| frame.iter().sum::<f32>() / bands as f32).collect();
-    assert_near("means", &frame_means, &golden("feature_means"), 1e-4);
+    assert_near("means", &frame_means, &golden("feature_means"), 1e-5);
 }
 
 #[test]
@@ -86,8 +86,8 @@ fn the_encoder_hears_what_the_reference_hears() {
     let width = heard.dims()[1];
     let rows = heard.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let kept: Vec<f32> = rows.chunks(width).step_by(EVERY).flatten().copied().collect();
-    assert_near("rows", &kept, &golden("heard"), 5e-3);
-    assert_near("means", &means(&rows, width), &golden("heard_means"), 1e-3);
+    assert_near("rows", &kept, &golden("heard"), 5e-4);
+    assert_near("means", &means(&rows, width), &golden("heard_means"), 1e-4);
     assert_eq!(heard.i(0).unwrap().dims(), [width]);
 }
 
@@ -105,7 +105,7 @@ fn each_token_is_the_references(#[case] name: &str, #[case] language: Language) 
     let mut said = Said::default();
     let mut logits = whisper.network.next(&heard, &mut said, &whisper.vocabulary.prompt(language)).unwrap();
     for (step, reference) in golden(&format!("{name}.logits")).chunks(logits.len()).enumerate() {
-        assert_near(&format!("logits after {step} tokens"), &logits, reference, 2e-2);
+        assert_near(&format!("logits after {step} tokens"), &logits, reference, 2e-3);
         logits = whisper.network.next(&heard, &mut said, &[wanted[step]]).unwrap();
     }
 }

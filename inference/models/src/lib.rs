@@ -9,7 +9,8 @@ mod folder;
 pub mod hibari;
 
 pub use folder::{
-    FileEntry, FolderError, MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_MODEL_BYTES, Manifest, ModelFolder, sha256_hex, verify,
+    FileEntry, FolderError, MANIFEST_NAME, MAX_MANIFEST_BYTES, MAX_MODEL_BYTES, Manifest, ModelFolder,
+    sha256_hex, verify,
 };
 
 use std::ops::ControlFlow;

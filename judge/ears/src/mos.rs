@@ -92,10 +92,12 @@ impl Mos {
     fn estimate(&self, features: &[f32]) -> Result<f32, HearError> {
         let mut x = Tensor::from_slice(features, (1, 1, FRAMES, BANDS), &Device::Cpu)?;
         for (Layer { weight, bias }, halved) in self.convolutions.iter().zip(HALVED) {
-            x = x.conv2d(weight, 1, 1, 1, 1)?.broadcast_add(bias)?.relu()?;
+            x = x.conv2d(weight, 1, 1, 1, 1)?;
+            // The greatest of four stays the greatest; there is less to do after.
             if halved {
                 x = x.max_pool2d(2)?;
             }
+            x = x.broadcast_add(bias)?.relu()?;
         }
         let mut x = x.flatten_from(2)?.max(2)?;
         for (place, Layer { weight, bias }) in self.dense.iter().enumerate() {

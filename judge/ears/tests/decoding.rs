@@ -123,11 +123,21 @@ fn tone_wav() -> Vec<u8> {
     wav(&tone(), RATE, 1, None)
 }
 
+#[test]
+fn a_header_that_the_decoder_breaks_on_is_a_broken_file() {
+    let mut file = tone_wav();
+    // Channels.
+    file[22..24].copy_from_slice(&u16::MAX.to_le_bytes());
+    let error = decode("audio/wav", RATE, &file).unwrap_err();
+    assert!(error.to_string().starts_with("the audio is broken"), "{error}");
+}
+
 proptest! {
     #[test]
     fn altered_files_give_audio_or_an_error(
         kind in 0..2_usize,
-        changes in proptest::collection::vec((0..4_000_usize, any::<u8>()), 1..20),
+        // Headers are where most can go wrong.
+        changes in proptest::collection::vec((prop_oneof![0..64_usize, 0..4_000_usize], any::<u8>()), 1..20),
     ) {
         let (content_type, mut file) = [("audio/wav", tone_wav()), ("audio/flac", flac(&tone()))][kind].clone();
         for (place, value) in changes {

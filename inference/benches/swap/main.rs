@@ -14,6 +14,7 @@ mod load;
 mod server;
 mod staging;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -42,6 +43,9 @@ const TEXT: &str =
 
 #[derive(Parser)]
 struct Options {
+    /// Speech server to measure, instead of building one.
+    #[arg(long)]
+    server: Option<PathBuf>,
     #[command(flatten)]
     common: BenchOptions,
 }
@@ -85,7 +89,10 @@ impl Latency {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let binary = inference_binary(&Console::default())?;
+    let binary = match &options.server {
+        Some(binary) => binary.clone(),
+        None => inference_binary(&Console::default())?,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let figures = runtime.block_on(async {
         let swapping = swap_under_load(&binary).await?;
@@ -109,7 +116,7 @@ struct Seen {
     unreturned: Vec<f64>,
 }
 
-async fn swap_under_load(binary: &std::path::Path) -> Result<Seen> {
+async fn swap_under_load(binary: &Path) -> Result<Seen> {
     let folder = tempfile::tempdir()?;
     let voices = ["1", "2"].map(|version| write_voice(&folder.path().join(version), version).unwrap());
     let server = Server::start(binary, folder.path(), &voices[0]).await?;

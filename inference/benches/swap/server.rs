@@ -15,7 +15,8 @@ pub(crate) const SPEECH: &str = "127.0.0.1:18110";
 const HEALTH: &str = "127.0.0.1:18111";
 const ADMIN: &str = "127.0.0.1:18112";
 const TOKEN: &str = "bench";
-const PATIENCE: Duration = Duration::from_secs(60);
+/// As long as the server itself waits for a model.
+const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// The built-in voice as files, under another version.

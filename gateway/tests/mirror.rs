@@ -18,10 +18,12 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use futures::{StreamExt, future::join_all, stream};
+use futures::{Stream, StreamExt, future::join_all, stream};
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::{Front, audio, error, failing, hanging, pod, speaking, speaking_in_two_parts, streamed, table};
+use support::{
+    Front, audio, error, failing, hanging, patient, pod, speaking, speaking_in_two_parts, streamed, table,
+};
 use tokio::sync::{Notify, mpsc};
 use ttsfleet_wire::{
     error::ErrorCode,
@@ -58,7 +60,7 @@ struct Trial {
 
 impl Trial {
     async fn start(mirror: MirrorRoute, main: SocketAddr, candidate: SocketAddr) -> Self {
-        let front = Front::start(RouteTable { mirrors: vec![mirror], ..table() }).await;
+        let front = Front::start(RouteTable { mirrors: vec![mirror], ..patient() }).await;
         let (sender, pairs) = mpsc::unbounded_channel();
         let judges = Arc::new(AtomicU16::new(202));
         let says = Arc::clone(&judges);
@@ -114,6 +116,15 @@ impl Trial {
             }
         }
     }
+}
+
+/// Audio that breaks off after its first piece.
+fn breaking_off() -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
+    let rest = stream::once(async {
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("killed"))
+    });
+    stream::iter([Ok(Bytes::from_static(b"begin"))]).chain(rest)
 }
 
 /// A pod that says which model speaks.
@@ -237,14 +248,7 @@ async fn a_candidate_that_fails_or_declines_is_told_of_with_the_code(#[case] cod
 #[tokio::test]
 async fn a_candidate_that_breaks_off_or_never_ends_has_failed() {
     let (main, _) = model("sha256:a", b"stable").await;
-    let broken = || {
-        let rest = stream::once(async {
-            tokio::task::yield_now().await;
-            Err(std::io::Error::other("killed"))
-        });
-        stream::iter([Ok(Bytes::from_static(b"begin"))]).chain(rest)
-    };
-    let (breaks, _) = pod(move |_| async move { audio(broken()) }).await;
+    let (breaks, _) = pod(|_| async { audio(breaking_off()) }).await;
     let endless = || stream::repeat_with(|| Ok(Bytes::from_static(&[0; 4096])));
     let (goes_on, _) = pod(move |_| async move { audio(endless()) }).await;
     for (candidate, code) in [(breaks, "UpstreamFailed"), (goes_on, "AudioTooLong")] {
@@ -322,8 +326,7 @@ async fn a_caller_that_leaves_takes_the_copy_along() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_not_put_to_the_candidate() {
-    let stalls = || stream::iter([Ok(Bytes::from_static(b"begin"))]).chain(stream::pending());
-    let (main, _) = pod(move |_| async move { audio(stalls()) }).await;
+    let (main, _) = pod(|_| async { audio(breaking_off()) }).await;
     let (candidate, calls) = model("sha256:b", b"candidate").await;
     let trial = Trial::start(mirror(), main, candidate).await;
     assert!(trial.front.speak(&hello()).await.bytes().await.is_err());

@@ -53,6 +53,13 @@ pub(crate) fn table() -> RouteTable {
     }
 }
 
+/// The same with times that no pod takes, however busy the machine.
+pub(crate) fn patient() -> RouteTable {
+    let timeouts = Timeouts { attempt_ms: 20_000, total_ms: 60_000, idle_ms: 20_000 };
+    let breaker = SlowCallBreaker { threshold_ms: 15_000, ..table().breaker };
+    RouteTable { timeouts, breaker, ..table() }
+}
+
 /// A gateway under test.
 pub(crate) struct Front {
     pub(crate) gateway: Arc<Gateway>,

@@ -110,7 +110,7 @@ fn the_shortest_fleet_gets_every_default() {
                     "cer": {"maxIncreasePoints": "2.0"},
                     "mos": {"maxDecrease": "0.10"},
                     "prosody": {"maxDistance": "0.25"},
-                    "errors": {"maxIncreasePoints": "0.5"},
+                    "errors": {"maxIncreasePoints": "5"},
                     "latency": {"maxP95Ratio": "1.20"},
                     "confidencePercent": 95,
                 },

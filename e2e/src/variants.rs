@@ -77,7 +77,7 @@ const VARIANTS: [(&str, Change); 17] = [
     }),
     // From here on only for images with faults.
     ("truncated", |voice| voice.faulty(&json!({"truncate": 0.5}))),
-    ("slow", |voice| voice.faulty(&json!({"slow": 2.0}))),
+    ("slow", |voice| voice.faulty(&json!({"slow": 5.0}))),
     ("crashing", |voice| voice.faulty(&json!({"crashAtLoad": true}))),
     ("hanging", |voice| voice.faulty(&json!({"hangAtLoad": true}))),
     ("out-of-memory", |voice| voice.faulty(&json!({"hogAtLoadMib": 4096}))),

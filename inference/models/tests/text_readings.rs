@@ -312,3 +312,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_text_of_nothing_but_an_article_is_spoken() {
+    for text in ["A", "a", "A a"] {
+        check(&FRONTEND.sentences(text).unwrap());
+    }
+}

@@ -13,9 +13,12 @@ pub(super) fn is_consonant(phoneme: char) -> bool {
     "bdfhjklmnpstvwzðŋɡɹɾʃʒʤʧθ".contains(phoneme)
 }
 
+/// The vowel of "a" as an article: it sounds, but takes no part in stress.
+const WEAK_VOWEL: char = 'ɐ';
+
 /// Whether the string has a sound at all, beyond marks and punctuation.
 pub(super) fn is_audible(phonemes: &str) -> bool {
-    phonemes.chars().any(|phoneme| is_vowel(phoneme) || is_consonant(phoneme))
+    phonemes.chars().any(|phoneme| is_vowel(phoneme) || is_consonant(phoneme) || phoneme == WEAK_VOWEL)
 }
 
 /// How heavy a syllable string is, for choosing which part yields its stress.

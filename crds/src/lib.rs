@@ -29,7 +29,7 @@ pub use rollout::{
     Promotion, PromptsFrom, ProsodyGate, Recogniser, RecogniserKind, Rollout, Shadow, Strategy, Swap,
 };
 pub use routing::{
-    Limits, LogFormat, Observability, OnOverflow, Routing, STANDARD_TIER, SecretRef, Tier, TierFrom,
+    Limits, LogFormat, Observability, OnOverflow, Routing, STANDARD_TIER, SecretRef, Tier, TierFrom, Traces,
 };
 pub use scheduling::Scheduling;
 pub use status::{

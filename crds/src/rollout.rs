@@ -226,6 +226,12 @@ pub struct Judge {
     "rollout.judge.recogniser.source goes with kind: Whisper, which needs it: write the address of a Whisper model \
      folder there, or leave it out and take kind: Embedded"
 ))]
+#[x_kube(validation = Rule::new(
+    "!has(self.source) || self.source.uri.startsWith('pvc://') || self.source.uri.startsWith('file://')"
+).message(
+    "rollout.judge.recogniser.source.uri must be pvc://claim/folder or file:///folder: the judge fetches nothing, so \
+     put the Whisper model onto a volume"
+))]
 pub struct Recogniser {
     /// Embedded: pocketsphinx, which is in the image and hears English.
     /// Whisper: a Whisper model, which hears what it was trained for.

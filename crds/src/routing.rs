@@ -130,6 +130,33 @@ pub struct Observability {
     /// the same fields as an object.
     #[serde(default)]
     pub log_format: LogFormat,
+
+    /// Where gateways and pods export traces to; nowhere if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces: Option<Traces>,
+}
+
+/// Export of traces by OpenTelemetry.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Traces {
+    /// Address of a collector that takes OTLP over plain HTTP, as in
+    /// http://collector.observability:4318.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^http://[a-zA-Z0-9.-]+(:[0-9]{1,5})?/?$')").message(
+        "observability.traces.endpoint must be http:// with the host and port of a collector that takes OTLP over \
+         HTTP, as in http://collector.observability:4318"
+    ))]
+    pub endpoint: String,
+
+    /// Share of the requests to trace where the caller does not say, in percent.
+    #[serde(default = "default_trace_percent")]
+    #[schemars(range(min = 0, max = 100))]
+    pub percent: i32,
+}
+
+fn default_trace_percent() -> i32 {
+    100
 }
 
 /// Form of the log lines.

@@ -26,7 +26,7 @@ const CHANNELS: usize = 192;
 type Change = fn(&mut Voice) -> Result<()>;
 
 /// Every variant: its version, and what makes it.
-const VARIANTS: [(&str, Change); 17] = [
+const VARIANTS: [(&str, Change); 18] = [
     // The same numbers in four bytes each instead of one: every sample is equal.
     ("equal", |voice| voice.weights(Weights::widen)),
     ("better", |voice| voice.weights(Weights::widen)),
@@ -81,6 +81,11 @@ const VARIANTS: [(&str, Change); 17] = [
     ("crashing", |voice| voice.faulty(&json!({"crashAtLoad": true}))),
     ("hanging", |voice| voice.faulty(&json!({"hangAtLoad": true}))),
     ("out-of-memory", |voice| voice.faulty(&json!({"hogAtLoadMib": 4096}))),
+    // Sound, but larger than what small pods may store.
+    ("large", |voice| {
+        voice.files.insert("padding.bin".to_owned(), vec![0; 70 << 20]);
+        Ok(())
+    }),
 ];
 
 /// How much louder the noise in a noisy voice is, as a logarithm.

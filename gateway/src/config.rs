@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use ttsfleet_serving::logging::LogFormat;
-use ttsfleet_wire::gateway;
+use ttsfleet_serving::{logging::LogFormat, traces::TraceArgs};
+use ttsfleet_wire::{gateway, observability};
 
 /// The front door of one fleet of speech servers.
 #[derive(Debug, Clone, clap::Parser)]
@@ -41,8 +41,12 @@ pub struct Args {
     #[arg(long, env = gateway::ENV_DRAIN_SECONDS, default_value_t = 30)]
     pub drain_seconds: u64,
 
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: TraceArgs,
+
     /// Form of the log lines.
-    #[arg(long, env = gateway::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Template)]
+    #[arg(long, env = observability::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Template)]
     pub log_format: LogFormat,
 }
 

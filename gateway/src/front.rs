@@ -182,7 +182,7 @@ fn forward_speech(limited: &Limited, record: &Record) -> Forward {
 /// Headers by which the pod's log line can be found.
 fn traced(record: &Record) -> HeaderMap {
     let mut map = HeaderMap::new();
-    map.insert(HeaderName::from_static(headers::TRACE_PARENT), record.trace().child().header());
+    map.insert(HeaderName::from_static(headers::TRACE_PARENT), record.trace().header());
     if let Ok(id) = HeaderValue::from_str(record.request_id()) {
         map.insert(HeaderName::from_static(headers::REQUEST_ID), id);
     }

@@ -150,7 +150,7 @@ fn told(keeper: &Keeper, taken: Taken) -> Response {
 }
 
 fn refuse(failure: Failure) -> Response {
-    failure.response(TraceParent::new_root().trace_id())
+    failure.response(TraceParent::new_root(false).trace_id())
 }
 
 #[cfg(test)]

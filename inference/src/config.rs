@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use ttsfleet_serving::{BodyLimits, Connections, logging::LogFormat};
-use ttsfleet_wire::pod;
+use ttsfleet_serving::{BodyLimits, Connections, logging::LogFormat, traces::TraceArgs};
+use ttsfleet_wire::{observability, pod};
 
 use crate::admin::TokenHash;
 
@@ -40,6 +40,10 @@ pub struct Args {
     #[arg(long, env = pod::ENV_STORE)]
     pub store: Option<PathBuf>,
 
+    /// Bytes that it may hold [default: as the disk has room for].
+    #[arg(long, env = pod::ENV_STORE_BYTES)]
+    pub store_bytes: Option<u64>,
+
     /// Folder with a folder for each Secret that models are fetched with.
     #[arg(long, env = pod::ENV_SECRETS)]
     pub secrets: Option<PathBuf>,
@@ -72,8 +76,12 @@ pub struct Args {
     #[arg(long, env = pod::ENV_DRAIN_SECONDS, default_value_t = 30)]
     pub drain_seconds: u64,
 
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: TraceArgs,
+
     /// Form of the log lines.
-    #[arg(long, env = pod::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Template)]
+    #[arg(long, env = observability::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Template)]
     pub log_format: LogFormat,
 
     /// File that gets the reason when the server cannot start; written only if it exists.

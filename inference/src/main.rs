@@ -4,7 +4,7 @@ use std::{fs::OpenOptions, io::Write, path::Path, process::ExitCode};
 
 use clap::Parser;
 use ttsfleet_inference::{config::Args, run};
-use ttsfleet_serving::logging;
+use ttsfleet_serving::{logging, traces};
 
 /// Threads that move bytes; synthesis has its own.
 const RUNTIME_THREADS: usize = 2;
@@ -20,7 +20,12 @@ fn main() -> ExitCode {
         .build();
     let ended = match runtime {
         Ok(runtime) => {
-            let ended = runtime.block_on(run(&args)).map_err(|error| error.to_string());
+            let ended = runtime.block_on(async {
+                traces::start(env!("CARGO_PKG_NAME"), &args.traces)?;
+                let ended = run(&args).await.map_err(|error| error.to_string());
+                traces::finish().await;
+                ended
+            });
             // What is still at work has been given its time.
             runtime.shutdown_background();
             ended

@@ -54,6 +54,7 @@ pub async fn run(args: &Args) -> Result<(), RunError> {
     );
     let sources = Sources::new(SourcesConfig {
         store: args.store.clone().or_else(user_store),
+        store_bytes: args.store_bytes,
         secrets: args.secrets.clone(),
         claims: args.claims.clone(),
         patience: Patience::default(),

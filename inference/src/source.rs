@@ -36,6 +36,8 @@ use store::Store;
 pub struct SourcesConfig {
     /// Folder for fetched models.
     pub store: Option<PathBuf>,
+    /// Bytes that it may hold, where that is less than the disk.
+    pub store_bytes: Option<u64>,
     /// Folder with a folder for each Secret.
     pub secrets: Option<PathBuf>,
     /// Folder with a folder for each PersistentVolumeClaim.
@@ -107,7 +109,7 @@ impl Sources {
         progress: &StageProgress,
     ) -> Result<ModelFolder, LoadError> {
         let root = self.config.store.clone().ok_or(LoadError::NoStore)?;
-        let store = Arc::new(Store::open(root, digest.clone()).await?);
+        let store = Arc::new(Store::open(root, self.config.store_bytes, digest.clone()).await?);
         // What is here needs neither the source nor its credentials.
         if let Some(folder) = Store::look_up(&store, digest.clone()).await? {
             return Ok(folder);

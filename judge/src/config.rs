@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use ttsfleet_serving::logging::LogFormat;
-use ttsfleet_wire::{judge, pod};
+use ttsfleet_wire::{judge, observability, pod};
 
 use crate::recogniser::Place;
 
@@ -32,7 +32,7 @@ pub struct Args {
     pub claims: PathBuf,
 
     /// Form of the log lines.
-    #[arg(long, env = pod::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Template)]
+    #[arg(long, env = observability::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Template)]
     pub log_format: LogFormat,
 }
 

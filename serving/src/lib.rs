@@ -11,6 +11,7 @@ mod record;
 mod request_log;
 mod throttle;
 mod trace;
+pub mod traces;
 mod track;
 
 pub use body::{BodyLimits, read_json_body};

@@ -13,6 +13,7 @@ use ttsfleet_wire::headers;
 use crate::{
     Failure, TraceParent,
     request_log::{self, Entry},
+    traces::{self, Span},
 };
 
 /// Neither failed nor answered to the end: the client went away.
@@ -59,6 +60,10 @@ pub struct Record {
     observer: Arc<dyn Observer>,
     started: Instant,
     request_id: String,
+    /// Its method and path, as the router has them.
+    name: String,
+    /// The caller's span, if it has one.
+    caller: Option<TraceParent>,
     trace: TraceParent,
     progress: Mutex<Progress>,
 }
@@ -74,14 +79,21 @@ struct Progress {
 }
 
 impl Record {
-    pub(crate) fn new(observer: Arc<dyn Observer>, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(observer: Arc<dyn Observer>, name: String, headers: &HeaderMap) -> Self {
         let request_id = headers.get(headers::REQUEST_ID).and_then(|value| value.to_str().ok());
         let request_id = request_id.filter(|id| is_request_id(id)).map(str::to_owned);
+        let caller = TraceParent::from_headers(headers);
+        let trace = match &caller {
+            Some(caller) => caller.child(),
+            None => TraceParent::new_root(traces::sample()),
+        };
         Self {
             observer,
             started: Instant::now(),
             request_id: request_id.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())),
-            trace: TraceParent::from_headers(headers).unwrap_or_else(TraceParent::new_root),
+            name,
+            caller,
+            trace,
             progress: Mutex::default(),
         }
     }
@@ -96,7 +108,7 @@ impl Record {
         &self.request_id
     }
 
-    /// The caller's trace, or a new one.
+    /// Its own span, in the caller's trace or a new one.
     pub fn trace(&self) -> &TraceParent {
         &self.trace
     }
@@ -167,7 +179,15 @@ impl Drop for Record {
             cause: cause.as_deref(),
         });
         let labels = std::mem::take(&mut progress.labels);
-        self.observer.finished(&Outcome { code, status, spent, first_audio, input_chars, labels });
+        let outcome = Outcome { code, status, spent, first_audio, input_chars, labels };
+        self.observer.finished(&outcome);
+        traces::export(&Span {
+            name: &self.name,
+            trace: &self.trace,
+            parent: self.caller.as_ref(),
+            request_id: &self.request_id,
+            outcome: &outcome,
+        });
     }
 }
 

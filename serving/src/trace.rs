@@ -16,9 +16,10 @@ impl TraceParent {
         is_valid(text).then(|| Self(text.to_owned()))
     }
 
-    /// The start of a trace of its own, which nobody has asked to sample.
-    pub fn new_root() -> Self {
-        Self(format!("00-{:032x}-{}-00", rand::random::<NonZero<u128>>(), new_span()))
+    /// The start of a trace of its own.
+    pub fn new_root(sampled: bool) -> Self {
+        let trace = rand::random::<NonZero<u128>>();
+        Self(format!("00-{trace:032x}-{}-{:02x}", new_span(), u8::from(sampled)))
     }
 
     /// A call made on behalf of this one.
@@ -30,6 +31,17 @@ impl TraceParent {
     /// 32 hexadecimal digits.
     pub fn trace_id(&self) -> &str {
         &self.0[3..35]
+    }
+
+    /// The caller's span, 16 hexadecimal digits.
+    pub(crate) fn span_id(&self) -> &str {
+        &self.0[36..52]
+    }
+
+    /// Whether the trace is to be exported.
+    pub(crate) fn is_sampled(&self) -> bool {
+        // The last bit of two hexadecimal digits.
+        self.0.as_bytes().last().is_some_and(|digit| b"13579bdf".contains(digit))
     }
 
     /// The header's value.
@@ -75,9 +87,11 @@ mod tests {
 
     #[test]
     fn a_new_root_is_valid_and_unlike_the_last() {
-        let root = TraceParent::new_root();
-        assert!(is_valid(&root.0), "{root:?}");
-        assert_ne!(root.trace_id(), TraceParent::new_root().trace_id());
+        for sampled in [true, false] {
+            let root = TraceParent::new_root(sampled);
+            assert!(is_valid(&root.0) && root.is_sampled() == sampled, "{root:?}");
+            assert_ne!(root.trace_id(), TraceParent::new_root(sampled).trace_id());
+        }
     }
 
     #[test]
@@ -86,6 +100,7 @@ mod tests {
         let child = parent.child();
         assert!(is_valid(&child.0), "{child:?}");
         assert_eq!((child.trace_id(), &child.0[53..]), (parent.trace_id(), "01"));
-        assert_ne!(child, parent);
+        assert_ne!(child.span_id(), parent.span_id());
+        assert!(child.is_sampled());
     }
 }

@@ -15,5 +15,3 @@ pub const ENV_ENDPOINTS: &str = "TTSFLEET_ENDPOINTS";
 pub const ENV_API_KEYS: &str = "TTSFLEET_API_KEYS";
 /// Seconds that requests in progress have to finish after SIGTERM.
 pub const ENV_DRAIN_SECONDS: &str = "TTSFLEET_DRAIN_SECONDS";
-/// Form of the log lines: `template` or `json`.
-pub const ENV_LOG_FORMAT: &str = "TTSFLEET_LOG_FORMAT";

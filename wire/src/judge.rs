@@ -49,7 +49,7 @@ pub struct Session {
 
 /// What listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind", deny_unknown_fields)]
 pub enum Recogniser {
     /// The one in the image: pocketsphinx, English.
     Embedded,
@@ -74,7 +74,7 @@ pub struct Pair {
 
 /// What one of the two made of a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind", deny_unknown_fields)]
 pub enum Side {
     /// It spoke.
     Audio {

@@ -11,6 +11,9 @@ pub const ADMIN_PORT: u16 = 8082;
 pub const ENV_MODEL_FILE: &str = "TTSFLEET_MODEL_FILE";
 /// Folder for fetched models.
 pub const ENV_STORE: &str = "TTSFLEET_STORE";
+/// Bytes that the folder may come to hold; a pod whose volume holds more than it
+/// may is evicted.
+pub const ENV_STORE_BYTES: &str = "TTSFLEET_STORE_BYTES";
 /// Number of synthesis threads.
 pub const ENV_WORKERS: &str = "TTSFLEET_WORKERS";
 /// Requests admitted at once.
@@ -35,8 +38,6 @@ pub const ENV_ADMIN_TOKEN_SHA256: &str = "TTSFLEET_ADMIN_TOKEN_SHA256";
 pub const ENV_SECRETS: &str = "TTSFLEET_SECRETS";
 /// Folder with a folder for each PersistentVolumeClaim that models come from.
 pub const ENV_CLAIMS: &str = "TTSFLEET_CLAIMS";
-/// Form of the log lines: `template` or `json`.
-pub const ENV_LOG_FORMAT: &str = "TTSFLEET_LOG_FORMAT";
 
 /// Where a container leaves its last words for Kubernetes to show.
 pub const TERMINATION_LOG: &str = "/dev/termination-log";

@@ -161,7 +161,8 @@ fn gateway(progress: &dyn Progress) -> Result<Proxy> {
         "default",
     ]);
     line.args(["--max-concurrency", "4096", "--route", "bench", "--endpoints", "bench=yes"]);
-    line.env("KUBECONFIG", server.kubeconfig());
+    // The second as in a fleet's pods.
+    line.env("KUBECONFIG", server.kubeconfig()).env("MALLOC_ARENA_MAX", "2");
     spawn("ttsfleet", 18080, &mut line, Some(server))
 }
 

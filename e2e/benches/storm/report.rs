@@ -29,6 +29,7 @@ pub(crate) struct Figures {
     p99: f64,
     total_p50: f64,
     total_p99: f64,
+    refusal_p50: f64,
     refusal_p99: f64,
 }
 
@@ -65,6 +66,7 @@ impl Figures {
             p99: first(&served, 99.0),
             total_p50: total(50.0),
             total_p99: total(99.0),
+            refusal_p50: milliseconds(refusals.clone().map(|one| one.total), 50.0),
             refusal_p99: milliseconds(refusals.map(|one| one.total), 99.0),
         }
     }
@@ -97,6 +99,7 @@ pub(crate) fn table(rate: f64, sides: &[Figures]) -> String {
     line("first audio p99, ms", &|side| format!("{:.0}", side.p99));
     line("whole answer p50, ms", &|side| format!("{:.0}", side.total_p50));
     line("whole answer p99, ms", &|side| format!("{:.0}", side.total_p99));
+    line("refusal p50, ms", &|side| format!("{:.0}", side.refusal_p50));
     line("refusal p99, ms", &|side| format!("{:.0}", side.refusal_p99));
     table
 }

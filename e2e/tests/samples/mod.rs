@@ -55,6 +55,7 @@ pub(crate) fn rules() -> Vec<Rule> {
         durations(),
         patience(),
         exposure(),
+        traces(),
     ]
     .into_iter()
     .flatten()
@@ -176,6 +177,17 @@ fn recogniser(fields: Value) -> Value {
     json!({"rollout": {"judge": {"recogniser": fields}}})
 }
 
+fn whisper(uri: &str) -> Value {
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    recogniser(json!({"kind": "Whisper", "source": {"uri": uri, "digest": digest}}))
+}
+
+fn traces() -> Vec<Rule> {
+    let to = |endpoint: &str| json!({"observability": {"traces": {"endpoint": endpoint}}});
+    let message = "observability.traces.endpoint must be http://";
+    vec![rule(message, to("http://collector.observability:4318"), to("https://collector:4318"))]
+}
+
 fn rollout_rules() -> Vec<Rule> {
     let judge = |field, message, accepted, refused| {
         of_rollout(&["judge", "resources", field], message, accepted, refused)
@@ -202,6 +214,11 @@ fn rollout_rules() -> Vec<Rule> {
             "recogniser.source goes with",
             recogniser(json!({"kind": "Whisper", "source": {"uri": "file:///models/whisper"}})),
             recogniser(json!({"kind": "Whisper"})),
+        ),
+        rule(
+            "recogniser.source.uri must be pvc",
+            whisper("pvc://ears/whisper"),
+            whisper("https://models/whisper"),
         ),
         judge("memory", "rollout.judge.resources.memory must be", "256Mi", "255Mi"),
         judge("cpu", "rollout.judge.resources.cpu must be", "100m", "99m"),

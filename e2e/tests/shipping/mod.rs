@@ -17,7 +17,7 @@ use ttsfleet_e2e::voices::Voices;
 use crate::support::{Namespace, cluster, eventually};
 
 /// Every voice that is shipped here.
-const VERSIONS: [&str; 17] = [
+const VERSIONS: [&str; 18] = [
     "equal",
     "better",
     "noisy",
@@ -35,6 +35,7 @@ const VERSIONS: [&str; 17] = [
     "crashing",
     "hanging",
     "out-of-memory",
+    "large",
 ];
 
 /// Short texts; those in the second half have the sound that a failing voice
@@ -67,13 +68,18 @@ impl Stage {
     /// A fleet of two pods with the built-in voice, ready, in a namespace with
     /// all voices at hand. `rollout` is its spec.rollout, in flow style.
     pub(crate) fn set(name: &str, rollout: &str) -> Self {
+        Self::with(name, rollout, "memory: 512Mi, cpu: 400m")
+    }
+
+    /// The same with other resources for each pod.
+    pub(crate) fn with(name: &str, rollout: &str, resources: &str) -> Self {
         let space = Namespace::fresh(name);
         voices().serve(cluster(), &space.name).unwrap();
         let prompts = format!("--from-literal=prompts.txt={PROMPTS}");
         space.kubectl(&["create", "configmap", "prompts", &prompts]).unwrap();
         let spec = format!(
             "{{replicas: 2, gateway: {{replicas: 1, resources: {{cpu: 100m}}}}, rollout: {rollout}, \
-             pools: [{{name: main, capacity: {{workers: 2}}, resources: {{memory: 512Mi, cpu: 400m}}}}]}}"
+             pools: [{{name: main, capacity: {{workers: 2}}, resources: {{{resources}}}}}]}}"
         );
         space.fleet(FLEET, &spec);
         space.wait_ready(FLEET);

@@ -22,18 +22,24 @@ const DIGEST_DIGITS: usize = 64;
 /// The store, locked against other servers for as long as this lives.
 pub(super) struct Store {
     root: PathBuf,
+    /// Bytes that it may hold.
+    most: u64,
     _lock: File,
 }
 
 impl Store {
     /// Makes the folder, waits for its lock, and removes what an earlier
     /// server left unfinished, but for the part of `pinned` that is there.
-    pub(super) async fn open(root: PathBuf, pinned: Option<String>) -> Result<Self, LoadError> {
+    pub(super) async fn open(
+        root: PathBuf,
+        most: Option<u64>,
+        pinned: Option<String>,
+    ) -> Result<Self, LoadError> {
         blocking(move || {
             let keep = pinned.map(|digest| format!("{PARTIAL}{}", plain(&digest)));
             let opened = lock(&root).and_then(|lock| sweep(&root, keep.as_deref()).map(|()| lock));
             let lock = opened.map_err(|source| failed(&root, source))?;
-            Ok(Self { root, _lock: lock })
+            Ok(Self { root, most: most.unwrap_or(u64::MAX), _lock: lock })
         })
         .await
     }
@@ -67,10 +73,12 @@ impl Store {
         Ok(Unfinished { path, stays: resumable })
     }
 
-    /// Bytes free to us on the store's file system.
+    /// Bytes free to us: on the store's file system, and of what it may hold.
     pub(super) fn free(&self) -> Result<u64, LoadError> {
         let about = rustix::fs::statvfs(&self.root).map_err(|error| failed(&self.root, error.into()))?;
-        Ok(about.f_bavail.saturating_mul(about.f_frsize))
+        let disk = about.f_bavail.saturating_mul(about.f_frsize);
+        let held = size(&self.root).map_err(|source| failed(&self.root, source))?;
+        Ok(disk.min(self.most.saturating_sub(held)))
     }
 
     /// Completes a fetched folder, checks it as a whole, and gives it its place.
@@ -168,6 +176,15 @@ pub(super) fn failed(path: &Path, source: io::Error) -> LoadError {
 
 fn plain(digest: &str) -> String {
     digest.trim_start_matches("sha256:").to_ascii_lowercase()
+}
+
+/// Bytes of all files in a folder and those in it.
+fn size(folder: &Path) -> io::Result<u64> {
+    fs::read_dir(folder)?.try_fold(0, |sum, entry| {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        Ok(sum + if about.is_dir() { size(&entry.path())? } else { about.len() })
+    })
 }
 
 /// Only digests become names of folders.

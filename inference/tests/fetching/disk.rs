@@ -3,10 +3,10 @@
 use std::{path::Path, process::Command};
 
 use tempfile::TempDir;
-use ttsfleet_inference::source::StageProgress;
+use ttsfleet_inference::source::{Sources, SourcesConfig, StageProgress};
 use ttsfleet_models::{FileEntry, MANIFEST_NAME, sha256_hex};
 
-use crate::host::{Host, Reply, WEIGHTS, WORDS, entry, manifest};
+use crate::host::{Host, Reply, WEIGHTS, WORDS, entry, manifest, record};
 
 /// A file system of 3 MiB, where this process may mount one.
 struct Small(TempDir);
@@ -47,6 +47,27 @@ async fn a_model_that_does_not_fit_on_the_disk_is_refused_before_it_is_fetched()
     host.set(MANIFEST_NAME, vec![Reply::Bytes(manifest(&huge))]);
     let error = host.stage(&store, host.uri(), None, &StageProgress::default()).await.unwrap_err();
     assert!(error.to_string().contains("larger than"), "{error}");
+}
+
+#[tokio::test]
+async fn a_model_that_would_take_more_than_the_store_may_hold_is_refused_beside_what_is_there() {
+    let host = Host::start().await;
+    let sources = Sources::new(SourcesConfig {
+        store: Some(host.store.path().to_owned()),
+        store_bytes: Some(3 << 20),
+        ..SourcesConfig::default()
+    });
+    let stage = async |size: usize| {
+        let weights = vec![b'w'; size];
+        host.set(MANIFEST_NAME, vec![Reply::Bytes(manifest(&[entry("weights.bin", &weights)]))]);
+        host.set("weights.bin", vec![Reply::Bytes(weights)]);
+        sources.stage(&record(host.uri(), None), &StageProgress::default()).await
+    };
+    stage(1_500_000).await.unwrap();
+    let message = stage(1_200_000).await.unwrap_err().to_string();
+    assert!(message.contains("no room for the model: 1200000 bytes more are needed"), "{message}");
+    sources.forget_all_but(&[]);
+    stage(1_200_000).await.unwrap();
 }
 
 #[tokio::test]

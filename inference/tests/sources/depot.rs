@@ -131,6 +131,7 @@ impl Pod {
     pub(crate) fn sources_in(&self, store: PathBuf) -> Sources {
         Sources::new(SourcesConfig {
             store: Some(store),
+            store_bytes: None,
             secrets: Some(self.folder.path().join("secrets")),
             claims: Some(self.folder.path().join("claims")),
             patience: Patience {

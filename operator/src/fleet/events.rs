@@ -2,6 +2,7 @@
 //! a fleet becomes ready or goes wrong. Never one for each pass.
 
 use kube::runtime::events::{Event, EventType};
+use sha2::{Digest, Sha256};
 use ttsfleet_crds::TtsDeploymentStatus;
 use ttsfleet_crds::conditions::{ConditionType, Reason};
 
@@ -57,11 +58,8 @@ fn event(type_: EventType, reason: &str, note: &str) -> Event {
     while !note.is_char_boundary(end) {
         end -= 1;
     }
-    Event {
-        type_,
-        reason: reason.to_owned(),
-        note: Some(note[..end].to_owned()),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    }
+    // The recorder takes events of one action and reason for one that repeats,
+    // and keeps the first one's words: what says something else is another action.
+    let action = format!("Reconcile-{}", hex::encode(&Sha256::digest(note)[..4]));
+    Event { type_, reason: reason.to_owned(), note: Some(note[..end].to_owned()), action, secondary: None }
 }

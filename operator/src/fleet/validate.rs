@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use ttsfleet_crds::amount::{Cpu, InvalidAmount, Memory};
 use ttsfleet_crds::{
-    Expose, Gateway, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Pool, Resources, Scheduling, TtsDeployment,
-    TtsDeploymentSpec,
+    Expose, Gateway, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Pool, Resources, Scheduling, Traces,
+    TtsDeployment, TtsDeploymentSpec,
 };
 use ttsfleet_wire::model::ModelRecord;
 use ttsfleet_wire::route::RouteTable;
@@ -38,6 +38,8 @@ pub struct Fleet {
     pub busy_seconds: u32,
     /// Form of the log lines.
     pub log_format: LogFormat,
+    /// Where traces go.
+    pub traces: Option<Traces>,
     /// The pools; never empty.
     pub pools: Vec<FleetPool>,
     /// The gateway.
@@ -199,6 +201,7 @@ pub fn validate(object: &TtsDeployment) -> Result<Fleet, Invalid> {
             &spec.resilience.breaker.queue.open_for,
         )?,
         log_format: spec.observability.log_format,
+        traces: spec.observability.traces.clone(),
         gateway: validate_gateway(&owner.name, spec, &pools)?,
         rollout: rollout::read(&spec.rollout)?,
         expose: validate_expose(spec)?,

@@ -123,7 +123,8 @@ fn step(input: &Input<'_>, record: &mut PoolRecord, notes: &mut Vec<Note>) -> Op
     };
     keep_time(input, &mut rollout);
     let before = rollout.clone();
-    let next = interrupted(input, record, &rollout).unwrap_or_else(|| match rollout.phase {
+    let ended = interrupted(input, record, &rollout).or_else(|| no_longer_tested(input, &mut rollout));
+    let next = ended.unwrap_or_else(|| match rollout.phase {
         RolloutPhase::Stable | RolloutPhase::Staging => trial::staging(input, &record.stable, &mut rollout),
         RolloutPhase::Shadowing => trial::shadowing(input, &mut rollout),
         RolloutPhase::Paused => trial::held(input, &rollout),
@@ -216,6 +217,23 @@ fn interrupted(input: &Input<'_>, record: &PoolRecord, rollout: &Rollout) -> Opt
         (Outcome::Superseded, format!("the spec names {title} now"))
     };
     Some(Next::End(Ending { outcome, message, refused: false }))
+}
+
+/// A spec that no longer asks for a comparison ends the one under way, or the
+/// wait for one.
+fn no_longer_tested(input: &Input<'_>, rollout: &mut Rollout) -> Option<Next> {
+    let passed = rollout.hold == Some(Hold::AwaitingPromotion);
+    let trial = match rollout.phase {
+        RolloutPhase::Staging | RolloutPhase::Shadowing => true,
+        RolloutPhase::Paused => !passed,
+        _ => false,
+    };
+    if !trial || !rollout.tested || input.spec.strategy == Strategy::Shadow {
+        return None;
+    }
+    rollout.tested = false;
+    let message = "the spec no longer asks for a comparison: it is fetched by the pods, untested";
+    Some(Next::Go(RolloutPhase::Staging, message.to_owned()))
 }
 
 /// The model that a rollout goes back to.

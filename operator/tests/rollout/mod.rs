@@ -109,10 +109,11 @@ impl Narrator {
         pods.data["spec"]["template"].clone()
     }
 
-    async fn events(&self) -> Vec<String> {
+    /// Reasons and notes.
+    async fn events(&self) -> Vec<(String, String)> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let events = api.list(&ListParams::default()).await.expect("events");
-        events.into_iter().filter_map(|event| event.reason).collect()
+        events.into_iter().filter_map(|event| Some((event.reason?, event.note?))).collect()
     }
 }
 
@@ -140,7 +141,7 @@ async fn a_better_model_is_tried_and_swapped_in_without_a_new_pod() {
     assert!(first("stage hibari@2") < first("swap hibari@2"), "{told:?}");
     let events = fleet.events().await;
     for reason in ["RolloutStarted", "Judging", "Promoting", "Soaking", "Promoted"] {
-        assert!(events.iter().any(|event| event == reason), "{reason} is missing in {events:?}");
+        assert!(events.iter().any(|(event, _)| event == reason), "{reason} is missing in {events:?}");
     }
 
     at_rest(&running).await;
@@ -172,7 +173,15 @@ async fn a_worse_model_is_refused_remembered_and_tried_again_when_asked_to() {
     let retry = json!({"metadata": {"annotations": {"ttsfleet.dev/retry": "main/hibari@2"}}});
     fleets.patch("narrator", &PatchParams::default(), &Patch::Merge(retry)).await.expect("annotated");
     fleet.until("it is refused again", || async { fleet.pods.record().await.history.len() == 2 }).await;
+    fleet.name_version("3").await;
+    fleet.until("so is the next one", || async { fleet.pods.record().await.history.len() == 3 }).await;
     fleet.serves("1").await;
+    let events = fleet.events().await;
+    for version in ["hibari@2", "hibari@3"] {
+        let told =
+            |(reason, note): &(String, String)| reason == "RolloutStarted" && note.starts_with(version);
+        assert!(events.iter().any(told), "{version} in its own words: {events:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

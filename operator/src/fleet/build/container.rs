@@ -1,13 +1,18 @@
 //! What the containers of servers and gateways have in common.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ContainerPort, EnvVar, HTTPGetAction, PodSecurityContext, Probe, SeccompProfile,
-    SecurityContext, TopologySpreadConstraint,
+    Capabilities, ContainerPort, EnvVar, HTTPGetAction, PodSecurityContext, Probe, ResourceRequirements,
+    SeccompProfile, SecurityContext, TopologySpreadConstraint,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::BTreeMap;
-use ttsfleet_crds::LogFormat;
+use ttsfleet_crds::{LogFormat, Traces};
+use ttsfleet_wire::observability;
+
+use super::gpu;
+use crate::fleet::validate::Fleet;
 
 /// Name of the port of the speech API.
 pub(super) const SPEECH_PORT_NAME: &str = "http";
@@ -77,6 +82,20 @@ pub(super) fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> 
     }
 }
 
+/// Requests and limits from the same values, which makes the pod Guaranteed.
+pub(super) fn resources(
+    cpu: impl ToString,
+    memory: impl ToString,
+    disk: impl ToString,
+    gpus: Option<i32>,
+) -> ResourceRequirements {
+    let amounts =
+        [("cpu", cpu.to_string()), ("memory", memory.to_string()), ("ephemeral-storage", disk.to_string())];
+    let amounts = amounts.into_iter().chain(gpus.map(|count| (gpu::RESOURCE, count.to_string())));
+    let amounts: BTreeMap<_, _> = amounts.map(|(name, amount)| (name.to_owned(), Quantity(amount))).collect();
+    ResourceRequirements { requests: Some(amounts.clone()), limits: Some(amounts), claims: None }
+}
+
 /// A TCP port.
 pub(super) fn port(name: &str, number: u16) -> ContainerPort {
     ContainerPort {
@@ -92,10 +111,27 @@ pub(super) fn env(name: &str, value: impl Into<String>) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.into()), value_from: None }
 }
 
-/// The value of the variable for the form of the log lines.
-pub(super) fn log_format(format: LogFormat) -> &'static str {
-    match format {
+/// What servers are told of where traces go.
+pub(super) fn traces(fleet: &Fleet) -> Vec<EnvVar> {
+    let Some(Traces { endpoint, percent }) = &fleet.traces else { return vec![] };
+    let ratio = f64::from(*percent) / 100.0;
+    vec![
+        env(observability::ENV_OTLP_ENDPOINT, endpoint),
+        env(observability::ENV_TRACE_RATIO, ratio.to_string()),
+    ]
+}
+
+/// Few heaps for glibc: by default it keeps eight for each core of the node, and
+/// each holds on to a part of what has been freed, of models above all.
+pub(super) fn few_heaps() -> EnvVar {
+    env("MALLOC_ARENA_MAX", "2")
+}
+
+/// What servers are told of the form of their log lines.
+pub(super) fn log_format(fleet: &Fleet) -> EnvVar {
+    let format = match fleet.log_format {
         LogFormat::Template => "template",
         LogFormat::Json => "json",
-    }
+    };
+    env(observability::ENV_LOG_FORMAT, format)
 }

@@ -1,13 +1,9 @@
 //! The fleet's gateway: what it is told, and its pods.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, EnvVar, PodSpec, PodTemplateSpec, ResourceRequirements, SecretVolumeSource, Volume,
-    VolumeMount,
+    ConfigMap, Container, EnvVar, PodSpec, PodTemplateSpec, SecretVolumeSource, Volume, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use ttsfleet_wire::gateway;
@@ -17,7 +13,7 @@ use super::children::{Settings, gateway_meta};
 use super::container::{self, HEALTH_PORT_NAME, SPEECH_PORT_NAME, env};
 use super::labels;
 use super::plan::PoolPlan;
-use crate::fleet::validate::{Fleet, FleetGateway, FleetPool};
+use crate::fleet::validate::{Fleet, FleetPool};
 
 /// Name of the only container.
 pub(crate) const CONTAINER: &str = "gateway";
@@ -128,7 +124,7 @@ fn server(fleet: &Fleet, settings: &Settings) -> Container {
             container::port(SPEECH_PORT_NAME, gateway::SPEECH_PORT),
             container::port(HEALTH_PORT_NAME, gateway::HEALTH_PORT),
         ]),
-        resources: Some(resources(&fleet.gateway)),
+        resources: Some(container::resources(fleet.gateway.cpu, fleet.gateway.memory, DISK, None)),
         // It is all that stands between callers and the pools, so its state is
         // looked at often.
         readiness_probe: Some(container::probe("/readyz", 1, 2)),
@@ -145,23 +141,14 @@ fn environment(fleet: &Fleet) -> Vec<EnvVar> {
         env(gateway::ENV_ROUTE, labels::gateway_object(&fleet.name)),
         env(gateway::ENV_ENDPOINTS, labels::endpoints_selector(&fleet.name)),
         env(gateway::ENV_DRAIN_SECONDS, fleet.drain_seconds.to_string()),
-        env(gateway::ENV_LOG_FORMAT, container::log_format(fleet.log_format)),
+        container::log_format(fleet),
+        container::few_heaps(),
     ];
+    variables.extend(container::traces(fleet));
     if fleet.gateway.api_keys.is_some() {
         variables.push(env(gateway::ENV_API_KEYS, KEYS_FOLDER));
     }
     variables
-}
-
-/// Requests and limits from the same values, which makes the pod Guaranteed.
-fn resources(gateway: &FleetGateway) -> ResourceRequirements {
-    let amounts: BTreeMap<String, Quantity> = [
-        ("cpu".to_owned(), Quantity(gateway.cpu.to_string())),
-        ("memory".to_owned(), Quantity(gateway.memory.to_string())),
-        ("ephemeral-storage".to_owned(), Quantity(DISK.to_owned())),
-    ]
-    .into();
-    ResourceRequirements { requests: Some(amounts.clone()), limits: Some(amounts), claims: None }
 }
 
 /// A pod without the Secret does not start: without keys it could only refuse

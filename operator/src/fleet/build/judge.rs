@@ -1,19 +1,14 @@
 //! What compares a new model with the one before: it is there only while a
 //! rollout needs it.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, PodSpec, PodTemplateSpec,
-    ResourceRequirements, Volume, VolumeMount,
+    ConfigMap, ConfigMapVolumeSource, Container, EnvVar, PodSpec, PodTemplateSpec, Volume, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use sha2::{Digest, Sha256};
-use ttsfleet_crds::amount::Memory;
 use ttsfleet_wire::judge::{self, Recogniser, SESSION_KEY, Session};
-use ttsfleet_wire::pod::{self, SPEECH_PORT};
+use ttsfleet_wire::pod::SPEECH_PORT;
 
 use super::children::{Settings, trial_meta};
 use super::container::{self, HEALTH_PORT_NAME, SPEECH_PORT_NAME, env};
@@ -29,10 +24,9 @@ pub(crate) const CONTAINER: &str = "judge";
 /// in its life.
 const SESSION_DIGEST: &str = "ttsfleet.dev/session";
 const SESSION_FOLDER: &str = "/etc/ttsfleet";
-const STORE_FOLDER: &str = "/var/lib/ttsfleet";
 /// Disk for logs and the container's own files.
-const DISK: u64 = 128 << 20;
-/// A judge loads its recogniser within this, also if it has to fetch it.
+const DISK: &str = "128Mi";
+/// A judge loads its recogniser within this, also from a slow volume.
 const START_SECONDS: i32 = 1800;
 /// Time to stop. Nothing it knows is worth keeping.
 const GRACE_SECONDS: i64 = 5;
@@ -125,15 +119,11 @@ fn spec(fleet: &Fleet, pool: &FleetPool, settings: &Settings) -> PodSpec {
 }
 
 fn listener(fleet: &Fleet, settings: &Settings, mounts: &Mounts) -> Container {
+    let rollout = &fleet.rollout;
     let session = VolumeMount {
         name: "session".to_owned(),
         mount_path: SESSION_FOLDER.to_owned(),
         read_only: Some(true),
-        ..VolumeMount::default()
-    };
-    let store = VolumeMount {
-        name: "store".to_owned(),
-        mount_path: STORE_FOLDER.to_owned(),
         ..VolumeMount::default()
     };
     Container {
@@ -145,12 +135,12 @@ fn listener(fleet: &Fleet, settings: &Settings, mounts: &Mounts) -> Container {
             container::port(SPEECH_PORT_NAME, judge::PORT),
             container::port(HEALTH_PORT_NAME, judge::HEALTH_PORT),
         ]),
-        resources: Some(resources(fleet)),
+        resources: Some(container::resources(rollout.judge_cpu, rollout.judge_memory, DISK, None)),
         startup_probe: Some(container::probe("/readyz", 1, START_SECONDS)),
         readiness_probe: Some(container::probe("/readyz", 2, 2)),
         liveness_probe: Some(container::probe("/healthz", 10, 6)),
         security_context: Some(container::security()),
-        volume_mounts: Some([session, store].into_iter().chain(mounts.mounts()).collect()),
+        volume_mounts: Some(std::iter::once(session).chain(mounts.mounts()).collect()),
         ..Container::default()
     }
 }
@@ -158,52 +148,20 @@ fn listener(fleet: &Fleet, settings: &Settings, mounts: &Mounts) -> Container {
 fn environment(fleet: &Fleet, mounts: &Mounts) -> Vec<EnvVar> {
     let mut variables = vec![
         env(judge::ENV_SESSION, format!("{SESSION_FOLDER}/{SESSION_KEY}")),
-        env(pod::ENV_STORE, STORE_FOLDER),
-        env(pod::ENV_LOG_FORMAT, container::log_format(fleet.log_format)),
+        container::log_format(fleet),
     ];
     variables.extend(mounts.env());
     variables
 }
 
-/// Requests and limits from the same values, which makes the pod Guaranteed.
-fn resources(fleet: &Fleet) -> ResourceRequirements {
-    let disk = Memory::from_bytes(store_size(fleet) + DISK);
-    let amounts: BTreeMap<String, Quantity> = [
-        ("cpu".to_owned(), Quantity(fleet.rollout.judge_cpu.to_string())),
-        ("memory".to_owned(), Quantity(fleet.rollout.judge_memory.to_string())),
-        ("ephemeral-storage".to_owned(), Quantity(disk.to_string())),
-    ]
-    .into();
-    ResourceRequirements { requests: Some(amounts.clone()), limits: Some(amounts), claims: None }
-}
-
-/// What has to fit into memory fits onto as much disk.
-fn store_size(fleet: &Fleet) -> u64 {
-    match fleet.rollout.recogniser {
-        Recogniser::Embedded => 0,
-        Recogniser::Whisper { .. } => fleet.rollout.judge_memory.bytes(),
-    }
-}
-
 fn volumes(fleet: &Fleet, pool: &FleetPool, mounts: &Mounts) -> Vec<Volume> {
-    let size = Memory::from_bytes(store_size(fleet).max(DISK / 2));
-    let own = [
-        Volume {
-            name: "session".to_owned(),
-            config_map: Some(ConfigMapVolumeSource {
-                name: labels::trial_object(&fleet.name, &pool.name, JUDGE),
-                ..ConfigMapVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
-        Volume {
-            name: "store".to_owned(),
-            empty_dir: Some(EmptyDirVolumeSource {
-                size_limit: Some(Quantity(size.to_string())),
-                medium: None,
-            }),
-            ..Volume::default()
-        },
-    ];
-    own.into_iter().chain(mounts.volumes()).collect()
+    let session = Volume {
+        name: "session".to_owned(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: labels::trial_object(&fleet.name, &pool.name, JUDGE),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    std::iter::once(session).chain(mounts.volumes()).collect()
 }

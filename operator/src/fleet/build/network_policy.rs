@@ -8,23 +8,24 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use ttsfleet_wire::judge::{self, Recogniser};
+use ttsfleet_wire::judge;
 use ttsfleet_wire::pod::{ADMIN_PORT, HEALTH_PORT, SPEECH_PORT};
 
 use super::children::{Settings, fleet_meta, gateway_meta, trial_meta};
 use super::labels::{self, GATEWAY, INFERENCE, JUDGE, SHADOW};
 use super::plan::PoolPlan;
-use super::reach::{Reach, reach};
+use super::reach::{Reach, named_port, reach};
 use crate::fleet::validate::{Fleet, FleetPool};
 
 /// Of the speech servers, those of trials among them. In: speech from the
 /// fleet's gateway and judges, orders from the operator, health and metrics from
-/// anywhere. Out: name resolution and, if models are fetched over the network,
-/// what they are fetched from.
+/// anywhere. Out: name resolution, where traces go and, if models are fetched
+/// over the network, what they are fetched from.
 pub(super) fn of_pods(fleet: &Fleet, settings: &Settings, plans: &[PoolPlan]) -> NetworkPolicy {
     let models = fleet.pools.iter().zip(plans).flat_map(|(pool, plan)| plan.models(&pool.model));
     let mut egress = vec![name_resolution()];
     egress.extend(fetching(reach(models)));
+    egress.extend(collector(fleet));
     let ingress = vec![
         from(vec![parts(fleet, &[GATEWAY, JUDGE])], SPEECH_PORT),
         from(vec![operator(settings)], ADMIN_PORT),
@@ -35,13 +36,13 @@ pub(super) fn of_pods(fleet: &Fleet, settings: &Settings, plans: &[PoolPlan]) ->
 }
 
 /// Of the gateway. In: speech, health and metrics from anywhere. Out: name
-/// resolution, the speech servers, the judges and the API server.
+/// resolution, the speech servers, the judges, the API server, where traces go.
 pub(super) fn of_gateway(fleet: &Fleet) -> NetworkPolicy {
     let to_parts = |names, ports: &[(&str, u16)]| NetworkPolicyEgressRule {
         to: Some(vec![parts(fleet, names)]),
         ..out(ports)
     };
-    let egress = vec![
+    let mut egress = vec![
         name_resolution(),
         to_parts(&[INFERENCE, SHADOW], &[("TCP", SPEECH_PORT), ("TCP", HEALTH_PORT)]),
         to_parts(&[JUDGE], &[("TCP", judge::PORT)]),
@@ -49,6 +50,7 @@ pub(super) fn of_gateway(fleet: &Fleet) -> NetworkPolicy {
         // do not.
         out(&[("TCP", 443), ("TCP", 6443)]),
     ];
+    egress.extend(collector(fleet));
     let ingress = vec![NetworkPolicyIngressRule {
         from: None,
         ports: Some(vec![port("TCP", SPEECH_PORT), port("TCP", HEALTH_PORT)]),
@@ -57,23 +59,19 @@ pub(super) fn of_gateway(fleet: &Fleet) -> NetworkPolicy {
 }
 
 /// Of a pool's judge. In: pairs from the gateway, questions from the operator,
-/// health and metrics from anywhere. Out: name resolution, the speech servers
-/// that it puts prompts to, and what its recogniser is fetched from.
+/// health and metrics from anywhere. Out: name resolution, and the speech servers
+/// that it puts prompts to.
 pub(super) fn of_judge(fleet: &Fleet, pool: &FleetPool, settings: &Settings) -> NetworkPolicy {
     let speech = NetworkPolicyEgressRule {
         to: Some(vec![parts(fleet, &[INFERENCE, SHADOW])]),
         ..out(&[("TCP", SPEECH_PORT)])
     };
-    let mut egress = vec![name_resolution(), speech];
-    if let Recogniser::Whisper { record } = &fleet.rollout.recogniser {
-        egress.extend(fetching(reach([record])));
-    }
     let ingress = vec![
         from(vec![parts(fleet, &[GATEWAY]), operator(settings)], judge::PORT),
         NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", judge::HEALTH_PORT)]) },
     ];
     let selector = matching(labels::trial_selector(&fleet.name, &pool.name, JUDGE));
-    policy(trial_meta(fleet, pool, JUDGE), selector, ingress, egress)
+    policy(trial_meta(fleet, pool, JUDGE), selector, ingress, vec![name_resolution(), speech])
 }
 
 /// What models are fetched from: their addresses are not known, their ports are.
@@ -106,6 +104,12 @@ fn policy(
 
 fn name_resolution() -> NetworkPolicyEgressRule {
     out(&[("UDP", 53), ("TCP", 53)])
+}
+
+/// To where traces go.
+fn collector(fleet: &Fleet) -> Option<NetworkPolicyEgressRule> {
+    let endpoint = fleet.traces.as_ref()?.endpoint.strip_prefix("http://")?;
+    Some(out(&[("TCP", named_port(endpoint).unwrap_or(80))]))
 }
 
 /// To anywhere, on these ports.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, Lifecycle, LifecycleHandler,
-    PodSpec, PodTemplateSpec, ResourceRequirements, SleepAction, Volume, VolumeMount,
+    PodSpec, PodTemplateSpec, SleepAction, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -106,7 +106,12 @@ fn server(fleet: &Fleet, pool: &FleetPool, settings: &Settings, mounts: &Mounts)
             container::port(HEALTH_PORT_NAME, pod::HEALTH_PORT),
             container::port(ADMIN_PORT_NAME, pod::ADMIN_PORT),
         ]),
-        resources: Some(resources(pool)),
+        resources: Some(container::resources(
+            pool.cpu,
+            pool.memory,
+            pool.ephemeral_storage,
+            gpu::count(pool.gpu),
+        )),
         // Looked at every second, so that a quick start is noticed at once.
         startup_probe: Some(container::probe("/readyz", 1, START_SECONDS)),
         readiness_probe: Some(container::probe("/readyz", 2, 2)),
@@ -128,35 +133,27 @@ fn environment(fleet: &Fleet, pool: &FleetPool, settings: &Settings, mounts: &Mo
     let mut variables = vec![
         env(pod::ENV_MODEL_FILE, format!("{MODEL_FOLDER}/{MODEL_KEY}")),
         env(pod::ENV_STORE, STORE_FOLDER),
+        env(pod::ENV_STORE_BYTES, store_size(pool).bytes().to_string()),
         env(pod::ENV_ADMIN_TOKEN_SHA256, settings.key.token_hash(&fleet.owner.uid)),
         env(pod::ENV_WORKERS, pool.workers.to_string()),
         env(pod::ENV_MAX_CONCURRENCY, pool.max_concurrency.to_string()),
         env(pod::ENV_MAX_QUEUE_DEPTH, pool.max_queue_depth.to_string()),
         env(pod::ENV_BUSY_SECONDS, fleet.busy_seconds.to_string()),
         env(pod::ENV_DRAIN_SECONDS, fleet.drain_seconds.to_string()),
-        env(pod::ENV_LOG_FORMAT, container::log_format(fleet.log_format)),
+        container::log_format(fleet),
+        container::few_heaps(),
     ];
+    variables.extend(container::traces(fleet));
     variables.extend(mounts.env());
     variables.extend(gpu::env(pool.gpu));
     variables
 }
 
-/// Requests and limits from the same values, which makes the pod Guaranteed.
-fn resources(pool: &FleetPool) -> ResourceRequirements {
-    let mut amounts: BTreeMap<String, Quantity> = [
-        ("cpu".to_owned(), Quantity(pool.cpu.to_string())),
-        ("memory".to_owned(), Quantity(pool.memory.to_string())),
-        ("ephemeral-storage".to_owned(), Quantity(pool.ephemeral_storage.to_string())),
-    ]
-    .into();
-    if let Some(count) = gpu::count(pool.gpu) {
-        amounts.insert(gpu::RESOURCE.to_owned(), Quantity(count.to_string()));
-    }
-    ResourceRequirements { requests: Some(amounts.clone()), limits: Some(amounts), claims: None }
+fn store_size(pool: &FleetPool) -> Memory {
+    Memory::from_bytes(pool.ephemeral_storage.bytes().saturating_sub(DISK_RESERVE))
 }
 
 fn volumes(pool: &FleetPool, place: &Place<'_>) -> Vec<Volume> {
-    let store = Memory::from_bytes(pool.ephemeral_storage.bytes().saturating_sub(DISK_RESERVE));
     let own = [
         Volume {
             name: "model".to_owned(),
@@ -174,7 +171,7 @@ fn volumes(pool: &FleetPool, place: &Place<'_>) -> Vec<Volume> {
         Volume {
             name: "store".to_owned(),
             empty_dir: Some(EmptyDirVolumeSource {
-                size_limit: Some(Quantity(store.to_string())),
+                size_limit: Some(Quantity(store_size(pool).to_string())),
                 medium: None,
             }),
             ..Volume::default()

@@ -44,7 +44,7 @@ fn source_ports(source: &ModelSource) -> Option<Vec<u16>> {
 }
 
 /// The port in `host:port/path`.
-fn named_port(rest: &str) -> Option<u16> {
+pub(super) fn named_port(rest: &str) -> Option<u16> {
     let authority = rest.split('/').next().unwrap_or_default();
     // The colons inside the brackets of an IPv6 address are no port.
     let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);

@@ -130,6 +130,28 @@ fn a_shadow_without_a_place_is_told_in_the_condition() {
 }
 
 #[rstest]
+#[case::staging(RolloutPhase::Staging, Hold::Inconclusive, "Staging a:stage2 b:stage2")]
+#[case::shadowing(RolloutPhase::Shadowing, Hold::Inconclusive, "Staging a:stage2 b:stage2")]
+#[case::without_a_place(RolloutPhase::Paused, Hold::ShadowUnschedulable, "Staging a:stage2 b:stage2")]
+#[case::unclear(RolloutPhase::Paused, Hold::Inconclusive, "Staging a:stage2 b:stage2")]
+#[case::passed(RolloutPhase::Paused, Hold::AwaitingPromotion, "Paused")]
+#[case::swapping(RolloutPhase::Promoting, Hold::Inconclusive, "Promoting a:stage2 b:stage2")]
+fn a_spec_that_no_longer_asks_for_a_comparison_ends_it(
+    #[case] phase: RolloutPhase,
+    #[case] hold: Hold,
+    #[case] expected: &str,
+) {
+    let paused = phase == RolloutPhase::Paused;
+    let record = under_way(phase).but(|rollout| rollout.hold = paused.then_some(hold));
+    let spec = PoolSpec { strategy: Strategy::Direct, promotion: Promotion::Manual, ..spec(2) };
+    let decision = decided(&spec, &record, &view(pods([1; 2]), vec![shadow()], 10));
+    assert_eq!(line(&record, &decision), expected);
+    let tested = phase == RolloutPhase::Promoting || hold == Hold::AwaitingPromotion;
+    assert_eq!(decision.record.rollout.as_ref().map(|rollout| rollout.tested), Some(tested));
+    assert!(decision.wants.shadow.is_none(), "{:?}", decision.wants);
+}
+
+#[rstest]
 #[case::none_fetched(pods([1; 2]), 10, "Staging a:stage2 b:stage2")]
 #[case::one_fetches(vec![pod("a", 1).busy(Step::Staging, 2), pod("b", 1)], 10, "Staging b:stage2")]
 #[case::one_fetched(vec![pod("a", 1).has_in_store(2), pod("b", 1)], 10, "Staging b:stage2")]

@@ -4,7 +4,7 @@ use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 use ttsfleet_crds::{
     Expose, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Model, ParentRef, Pool, SecretRef, Source, Tier,
-    TierFrom, TtsDeployment, TtsDeploymentSpec,
+    TierFrom, Traces, TtsDeployment, TtsDeploymentSpec,
 };
 use ttsfleet_wire::judge::Session;
 use ttsfleet_wire::model::{ModelRecord, ModelSource};
@@ -235,6 +235,29 @@ fn pods_and_gateway_are_told_the_fleets_settings() {
     );
     let gateway = template("narrator-gateway", change)["spec"].clone();
     assert_eq!(variable(&gateway, "TTSFLEET_LOG_FORMAT"), Some(json!("json")));
+}
+
+#[test]
+fn traces_go_where_the_spec_says_and_nowhere_otherwise() {
+    let traced = |spec: &mut TtsDeploymentSpec| {
+        let endpoint = "http://collector.observability:4318".to_owned();
+        spec.observability.traces = Some(Traces { endpoint, percent: 5 });
+    };
+    for server in ["narrator-main", "narrator-gateway"] {
+        let (plain, pod) =
+            (template(server, |_| {})["spec"].clone(), template(server, traced)["spec"].clone());
+        let value = |pod: &Value, name| variable(pod, name).unwrap_or_default();
+        assert_eq!(value(&plain, "OTEL_EXPORTER_OTLP_ENDPOINT"), Value::Null);
+        assert_eq!(
+            (value(&pod, "OTEL_EXPORTER_OTLP_ENDPOINT"), value(&pod, "OTEL_TRACES_SAMPLER_ARG")),
+            (json!("http://collector.observability:4318"), json!("0.05"))
+        );
+    }
+    let wanted = wanted(traced);
+    for policy in ["narrator", "narrator-gateway"] {
+        let rules = child(&wanted, "NetworkPolicy", policy)["spec"]["egress"].to_string();
+        assert!(rules.contains("4318"), "{policy}: {rules}");
+    }
 }
 
 #[test]

@@ -89,25 +89,20 @@ fn the_judge_is_told_what_to_compare_and_waits_for_prompts_that_are_not_there() 
 }
 
 #[test]
-fn whisper_gets_room_for_its_model_and_a_way_to_it() {
+fn whisper_gets_the_volume_of_its_model_and_the_memory_asked_for() {
     let wanted = planned(
         |spec| {
             let judge = &mut spec.rollout.judge;
             judge.recogniser.kind = ttsfleet_crds::RecogniserKind::Whisper;
-            judge.recogniser.source = Some(Source {
-                uri: "pvc://ears/whisper".to_owned(),
-                digest: None,
-                secret_ref: Some(SecretRef { name: "ears".to_owned() }),
-            });
+            judge.recogniser.source =
+                Some(Source { uri: "pvc://ears/whisper".to_owned(), digest: None, secret_ref: None });
             judge.resources.memory = "4Gi".into();
         },
         comparing,
     );
     let pod = child(&wanted, "Deployment", "narrator-main-judge")["spec"]["template"]["spec"].clone();
-    assert_eq!(pod["containers"][0]["resources"]["limits"]["ephemeral-storage"], "4224Mi");
-    assert_eq!(pod["volumes"][1]["emptyDir"]["sizeLimit"], "4Gi");
-    assert_eq!(pod["volumes"][2]["secret"]["secretName"], "ears");
-    assert_eq!(pod["volumes"][3]["persistentVolumeClaim"]["claimName"], "ears");
+    assert_eq!(pod["containers"][0]["resources"]["limits"]["memory"], "4Gi");
+    assert_eq!(pod["volumes"][1]["persistentVolumeClaim"]["claimName"], "ears");
 }
 
 #[test]

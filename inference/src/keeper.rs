@@ -191,6 +191,7 @@ impl Keeper {
         let dropped = tokio::task::spawn_blocking(move || {
             let before = memory::resident();
             drop(loaded);
+            memory::give_back();
             (before, memory::resident())
         });
         dropped.await.ok()

@@ -17,6 +17,16 @@ fn anonymous(status: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Has the allocator give back to the system what is free in its heaps, which
+/// it otherwise keeps: a model leaves as much as it took.
+pub(crate) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    #[allow(unsafe_code, reason = "a call of glibc's that any thread may make at any time, with a plain number")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// How much of what a model took did not come back when it went, in bytes. A
 /// quarter of it may be in pieces among what others hold.
 pub(crate) fn unreturned(cost: u64, before: u64, after: u64) -> u64 {

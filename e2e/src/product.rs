@@ -19,9 +19,14 @@ pub const RELEASE: &str = "ttsfleet";
 pub const NAMESPACE: &str = "ttsfleet-system";
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-const BINARIES: [&str; 5] =
-    ["ttsfleet-operator", "ttsfleet-inference", "ttsfleet-gateway", "ttsfleet-judge", PLUGIN];
+const OPERATOR: &str = "ttsfleet-operator";
+const INFERENCE: &str = "ttsfleet-inference";
+const GATEWAY: &str = "ttsfleet-gateway";
+const JUDGE: &str = "ttsfleet-judge";
 const PLUGIN: &str = "kubectl-ttsfleet";
+/// What is compiled with which of cargo's profiles.
+const PROFILES: [(&str, &[&str]); 2] =
+    [("release", &[OPERATOR, INFERENCE, JUDGE, PLUGIN]), ("gateway", &[GATEWAY])];
 /// Has the speech server load faulty voices too.
 const FAULTS: &str = "ttsfleet-inference/faults";
 
@@ -58,54 +63,68 @@ pub fn build_images(progress: &dyn Progress) -> Result<Images> {
     pack(&compile(&[], progress)?, "inference", progress)
 }
 
-fn pack(bin: &Path, inference: &str, progress: &dyn Progress) -> Result<Images> {
-    tools::offer(&bin.join(PLUGIN), PLUGIN)?;
+fn pack(binaries: &Binaries, inference: &str, progress: &dyn Progress) -> Result<Images> {
+    tools::offer(&binaries.path(PLUGIN), PLUGIN)?;
     let folder = cache_dir()?.join("images");
     let image = |name: &str, binary: &str, mut files: Vec<ImageFile>| {
-        files.push(ImageFile::program(binary, &bin.join(binary)));
+        files.push(ImageFile::program(binary, &binaries.path(binary)));
         let (repository, entrypoint) = (format!("ttsfleet.dev/{name}"), vec![format!("/{binary}")]);
         build(&ImageSpec { repository, files, entrypoint, env: vec![] }, &folder)
     };
     Ok(Images {
-        operator: image("operator", "ttsfleet-operator", vec![])?,
-        inference: image(inference, "ttsfleet-inference", vec![])?,
-        gateway: image("gateway", "ttsfleet-gateway", vec![])?,
-        judge: image("judge", "ttsfleet-judge", recogniser::files(progress)?)?,
+        operator: image("operator", OPERATOR, vec![])?,
+        inference: image(inference, INFERENCE, vec![])?,
+        gateway: image("gateway", GATEWAY, vec![])?,
+        judge: image("judge", JUDGE, recogniser::files(progress)?)?,
     })
 }
 
-/// Static release binaries; the folder they are in. Cargo shows its own progress.
-fn compile(features: &[&str], progress: &dyn Progress) -> Result<PathBuf> {
+/// Static binaries: cargo's folder for their platform.
+struct Binaries(PathBuf);
+
+impl Binaries {
+    fn path(&self, name: &str) -> PathBuf {
+        let profile = PROFILES.iter().find(|(_, names)| names.contains(&name));
+        self.0.join(profile.map_or("release", |(profile, _)| profile)).join(name)
+    }
+}
+
+/// Compiles them. Cargo shows its own progress.
+fn compile(features: &[&str], progress: &dyn Progress) -> Result<Binaries> {
     progress.note("compiling the operator, the gateway, the speech server and the judge");
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let mut cargo = cargo();
-    // Without shared libraries an image needs nothing but the one file.
-    cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static").env("CARGO_TARGET_DIR", &target).current_dir(ROOT);
-    cargo.args(["build", "--release", "--locked", "--target", &triple]);
-    cargo.args(BINARIES.iter().flat_map(|name| ["-p", name]));
-    cargo.args(features.iter().flat_map(|feature| ["--features", feature]));
-    let status = cargo.status().context("cannot run cargo")?;
-    if !status.success() {
-        bail!("cargo could not build {}", BINARIES.join(" and "));
+    for (profile, names) in PROFILES {
+        let mut cargo = cargo();
+        // Without shared libraries an image needs nothing but the one file.
+        cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static").env("CARGO_TARGET_DIR", &target);
+        cargo.args(["build", "--profile", profile, "--locked", "--target", &triple]).current_dir(ROOT);
+        cargo.args(names.iter().flat_map(|name| ["-p", name]));
+        if names.contains(&INFERENCE) {
+            cargo.args(features.iter().flat_map(|feature| ["--features", feature]));
+        }
+        let status = cargo.status().context("cannot run cargo")?;
+        if !status.success() {
+            bail!("cargo could not build {}", names.join(" and "));
+        }
     }
-    Ok(target.join(triple).join("release"))
+    Ok(Binaries(target.join(triple)))
 }
 
 /// The operator's binary, compiled if need be, for runs outside a cluster.
 pub fn operator_binary(progress: &dyn Progress) -> Result<PathBuf> {
-    Ok(compile(&[], progress)?.join(BINARIES[0]))
+    Ok(compile(&[], progress)?.path(OPERATOR))
 }
 
 /// The speech server's binary, likewise.
 pub fn inference_binary(progress: &dyn Progress) -> Result<PathBuf> {
-    Ok(compile(&[], progress)?.join(BINARIES[1]))
+    Ok(compile(&[], progress)?.path(INFERENCE))
 }
 
 /// The gateway's binary, likewise.
 pub fn gateway_binary(progress: &dyn Progress) -> Result<PathBuf> {
-    Ok(compile(&[], progress)?.join(BINARIES[2]))
+    Ok(compile(&[], progress)?.path(GATEWAY))
 }
 
 /// The chart's folder.

@@ -21,7 +21,10 @@ fn anonymous(status: &str) -> Option<u64> {
 /// it otherwise keeps: a model leaves as much as it took.
 pub(crate) fn give_back() {
     #[cfg(target_env = "gnu")]
-    #[allow(unsafe_code, reason = "a call of glibc's that any thread may make at any time, with a plain number")]
+    #[allow(
+        unsafe_code,
+        reason = "a call of glibc's that any thread may make at any time, with a plain number"
+    )]
     unsafe {
         libc::malloc_trim(0);
     }

@@ -116,11 +116,22 @@ fn storm(cluster: &Cluster, side: Side, url: &str, rate: f64) -> Result<Vec<Samp
         };
         wait_for(HANG);
         let pod = side.pod(cluster)?;
-        cluster.signal_pod(NAMESPACE, &pod, PodSignal::Freeze)?;
+        strike(cluster, side, &pod, PodSignal::Freeze)?;
         std::thread::sleep(HANG_FOR);
-        cluster.signal_pod(NAMESPACE, &pod, PodSignal::Thaw)?;
+        strike(cluster, side, &pod, PodSignal::Thaw)?;
         wait_for(KILL);
-        cluster.signal_pod(NAMESPACE, &side.pod(cluster)?, PodSignal::Kill)?;
+        strike(cluster, side, &side.pod(cluster)?, PodSignal::Kill)?;
         Ok(samples.join().unwrap())
     })
+}
+
+/// Signals a pod. A bare one may just have been killed by the storm itself.
+fn strike(cluster: &Cluster, side: Side, pod: &str, signal: PodSignal) -> Result<()> {
+    match cluster.signal_pod(NAMESPACE, pod, signal) {
+        Err(error) if side == Side::Bare => {
+            println!("  {}: {error:#}", side.name());
+            Ok(())
+        }
+        done => done,
+    }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Figures {
     memory_kills: usize,
     unloaded_p50: f64,
     unloaded_p99: f64,
+    unloaded_total_p50: f64,
+    unloaded_total_p99: f64,
     p50: f64,
     p99: f64,
     total_p50: f64,
@@ -47,7 +49,7 @@ impl Figures {
         let failed = count(|outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Broken(_)));
         let admitted = samples.len() - refused;
         let first = |samples: &[&Sample], percent| milliseconds(samples.iter().map(|one| one.first), percent);
-        let total = |percent| milliseconds(served.iter().map(|one| one.total), percent);
+        let total = |samples: &[&Sample], percent| milliseconds(samples.iter().map(|one| one.total), percent);
         let unloaded: Vec<&Sample> = unloaded.iter().collect();
         let refusals = samples.iter().filter(|one| matches!(one.outcome, Outcome::Refused { .. }));
         Self {
@@ -62,10 +64,12 @@ impl Figures {
             memory_kills,
             unloaded_p50: first(&unloaded, 50.0),
             unloaded_p99: first(&unloaded, 99.0),
+            unloaded_total_p50: total(&unloaded, 50.0),
+            unloaded_total_p99: total(&unloaded, 99.0),
             p50: first(&served, 50.0),
             p99: first(&served, 99.0),
-            total_p50: total(50.0),
-            total_p99: total(99.0),
+            total_p50: total(&served, 50.0),
+            total_p99: total(&served, 99.0),
             refusal_p50: milliseconds(refusals.clone().map(|one| one.total), 50.0),
             refusal_p99: milliseconds(refusals.map(|one| one.total), 99.0),
         }
@@ -95,6 +99,8 @@ pub(crate) fn table(rate: f64, sides: &[Figures]) -> String {
     line("killed for memory", &|side| side.memory_kills.to_string());
     line("first audio p50, unloaded, ms", &|side| format!("{:.0}", side.unloaded_p50));
     line("first audio p99, unloaded, ms", &|side| format!("{:.0}", side.unloaded_p99));
+    line("whole answer p50, unloaded, ms", &|side| format!("{:.0}", side.unloaded_total_p50));
+    line("whole answer p99, unloaded, ms", &|side| format!("{:.0}", side.unloaded_total_p99));
     line("first audio p50, ms", &|side| format!("{:.0}", side.p50));
     line("first audio p99, ms", &|side| format!("{:.0}", side.p99));
     line("whole answer p50, ms", &|side| format!("{:.0}", side.total_p50));

@@ -77,7 +77,8 @@ const VARIANTS: [(&str, Change); 18] = [
     }),
     // From here on only for images with faults.
     ("truncated", |voice| voice.faulty(&json!({"truncate": 0.5}))),
-    ("slow", |voice| voice.faulty(&json!({"slow": 5.0}))),
+    // Twice as slow for callers, who wait for more than the voice.
+    ("slow", |voice| voice.faulty(&json!({"slow": 3.0}))),
     ("crashing", |voice| voice.faulty(&json!({"crashAtLoad": true}))),
     ("hanging", |voice| voice.faulty(&json!({"hangAtLoad": true}))),
     ("out-of-memory", |voice| voice.faulty(&json!({"hogAtLoadMib": 4096}))),

@@ -27,7 +27,7 @@ const QUICK: &str = "{shadow: {percent: 30, minSamples: 20, deadline: 4m, \
 /// One in which nothing passes, and what is bad is seen early.
 const STRICT: &str = "{shadow: {minSamples: 10, deadline: 4m, promptsFrom: {configMapRef: {name: prompts}}}, \
                        gates: {confidencePercent: 90, cer: {maxIncreasePoints: \"6\"}, \
-                       errors: {maxIncreasePoints: \"5\"}, latency: {maxP95Ratio: \"1.3\"}}}";
+                       errors: {maxIncreasePoints: \"5\"}, latency: {maxP95Ratio: \"1.2\"}}}";
 
 /// Digest of the model that spoke first.
 fn first_digest(answers: &[Answer]) -> &str {

@@ -12,7 +12,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use shipping::{Answer, Stage, assert_whole, digest, voices};
+use shipping::{Stage, assert_whole, digest, first_digest, voices};
 use support::{alone, cluster};
 use ttsfleet_e2e::cluster::PodSignal;
 use ttsfleet_e2e::product::NAMESPACE;
@@ -28,11 +28,6 @@ const QUICK: &str = "{shadow: {percent: 30, minSamples: 20, deadline: 4m, \
 const STRICT: &str = "{shadow: {minSamples: 10, deadline: 4m, promptsFrom: {configMapRef: {name: prompts}}}, \
                        gates: {confidencePercent: 90, cer: {maxIncreasePoints: \"6\"}, \
                        errors: {maxIncreasePoints: \"5\"}, latency: {maxP95Ratio: \"1.2\"}}}";
-
-/// Digest of the model that spoke first.
-fn first_digest(answers: &[Answer]) -> &str {
-    &answers.iter().find(|answer| answer.fault.is_none()).unwrap().digest
-}
 
 #[test]
 fn an_equal_voice_is_compared_and_swapped_in_under_load_without_a_restart_or_a_failure() {

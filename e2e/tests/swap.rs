@@ -13,16 +13,11 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shipping::{Answer, ROLLOUT, Stage, assert_whole, digest, voices};
+use shipping::{Answer, ROLLOUT, Stage, assert_whole, digest, first_digest, voices};
 use support::{alone, cluster, eventually};
 use ttsfleet_e2e::cluster::PodSignal;
 
 const DIRECT: &str = "{strategy: Direct, swap: {soak: 3s}}";
-
-/// Digest of the model that spoke first.
-fn first_digest(answers: &[Answer]) -> &str {
-    &answers.iter().find(|answer| answer.fault.is_none()).unwrap().digest
-}
 
 /// A claim with every voice in it, as a folder of this machine.
 fn claim_voices(stage: &Stage, name: &str) {

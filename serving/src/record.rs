@@ -60,7 +60,7 @@ pub struct Record {
     observer: Arc<dyn Observer>,
     started: Instant,
     request_id: String,
-    /// Its method and path, as the router has them.
+    /// Its method and path, as the router has them; empty where no spans are exported.
     name: String,
     /// The caller's span, if it has one.
     caller: Option<TraceParent>,

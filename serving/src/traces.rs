@@ -98,6 +98,11 @@ pub async fn finish() {
     }
 }
 
+/// Whether spans are exported at all.
+pub(crate) fn are_exported() -> bool {
+    TRACES.get().is_some()
+}
+
 /// Whether a request whose caller does not say is to be traced.
 pub(crate) fn sample() -> bool {
     TRACES.get().is_some_and(|traces| rand::random_bool(traces.ratio))

@@ -16,12 +16,14 @@ use axum::{
 use http_body::{Frame, SizeHint};
 use ttsfleet_wire::headers;
 
-use crate::{Failure, Observer, Record};
+use crate::{Failure, Observer, Record, traces};
 
 /// Axum middleware: gives the request a [`Record`] as an extension of type
 /// `Arc<Record>`, and the answer its ids.
 pub async fn track(State(observer): State<Arc<dyn Observer>>, mut request: Request, next: Next) -> Response {
-    let record = Arc::new(Record::new(observer, name(&request), request.headers()));
+    // Not made for every request where nobody reads it.
+    let name = if traces::are_exported() { name(&request) } else { String::new() };
+    let record = Arc::new(Record::new(observer, name, request.headers()));
     request.extensions_mut().insert(Arc::clone(&record));
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

@@ -198,6 +198,11 @@ pub(crate) fn digest(version: &str) -> &'static str {
     &voices().variants.iter().find(|variant| variant.version == version).unwrap().digest
 }
 
+/// Digest of the model that spoke first.
+pub(crate) fn first_digest(answers: &[Answer]) -> &str {
+    &answers.iter().find(|answer| answer.fault.is_none()).unwrap().digest
+}
+
 /// What a caller got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {

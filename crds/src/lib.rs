@@ -25,8 +25,9 @@ pub use model::{Model, Source};
 pub use resilience::{Breaker, OnExhausted, QueueBreaker, Resilience, Retries, SlowCallBreaker, Timeouts};
 pub use resources::{Gpu, GpuMode, Resources};
 pub use rollout::{
-    CerGate, ConfigMapRef, ErrorGate, Gates, Headroom, Judge, JudgeResources, LatencyGate, MosGate,
-    Promotion, PromptsFrom, ProsodyGate, Recogniser, RecogniserKind, Rollout, Shadow, Strategy, Swap,
+    CerGate, ConfigMapRef, ErrorGate, FirstSoundGate, Gates, Headroom, Judge, JudgeResources, LatencyGate,
+    MosGate, Promotion, PromptsFrom, ProsodyGate, Recogniser, RecogniserKind, Rollout, Shadow, Strategy,
+    Swap,
 };
 pub use routing::{
     Limits, LogFormat, Observability, OnOverflow, Routing, STANDARD_TIER, SecretRef, Tier, TierFrom, Traces,

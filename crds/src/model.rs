@@ -38,6 +38,12 @@ pub struct Model {
     "source.digest is required unless source.uri is file:// or names an oci:// artifact by its digest, because what \
      is there can change; write digest: sha256:<the 64 hex digits that `sha256sum model.json` prints>"
 ))]
+#[x_kube(validation = Rule::new(
+    "!has(self.secretRef) || !(self.uri.startsWith('file://') || self.uri.startsWith('pvc://'))"
+).message(
+    "source.secretRef goes with a source.uri that is fetched; leave it out with file:// and pvc://, which nobody asks \
+     for a password"
+))]
 pub struct Source {
     /// Address of the model folder: file:///path (inside the pod),
     /// pvc://claim/path, http(s)://host/path, s3://bucket/path, gs://bucket/path,
@@ -70,8 +76,8 @@ pub struct Source {
     ))]
     pub digest: Option<String>,
 
-    /// Secret of the fleet's namespace with what the source asks for:
-    /// docs/MODELS.md lists the keys.
+    /// Secret of the fleet's namespace with what the source asks for, where it
+    /// is fetched: docs/MODELS.md lists the keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
 }

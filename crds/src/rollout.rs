@@ -138,6 +138,11 @@ pub struct Gates {
     #[serde(default)]
     pub errors: ErrorGate,
 
+    /// Time until something is heard: to the first audio, and then the silence
+    /// that it begins with.
+    #[serde(default)]
+    pub first_sound: FirstSoundGate,
+
     /// Time to the last audio.
     #[serde(default)]
     pub latency: LatencyGate,
@@ -193,6 +198,17 @@ pub struct ErrorGate {
     #[schemars(length(max = 8))]
     #[x_kube(validation = rules::decimal("rollout.gates.errors.maxIncreasePoints", "0.01", "100", "\"5\""))]
     pub max_increase_points: String,
+}
+
+/// Time until something is heard.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstSoundGate {
+    /// Largest ratio of the 95th percentiles, new to old; "1" to "100".
+    #[serde(default = "default_first_sound")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = rules::decimal("rollout.gates.firstSound.maxP95Ratio", "1", "100", "\"1.50\""))]
+    pub max_p95_ratio: String,
 }
 
 /// Time to the last audio.
@@ -335,6 +351,7 @@ defaults! {
         mos: MosGate::default(),
         prosody: ProsodyGate::default(),
         errors: ErrorGate::default(),
+        first_sound: FirstSoundGate::default(),
         latency: LatencyGate::default(),
         confidence_percent: default_confidence(),
     }
@@ -342,6 +359,7 @@ defaults! {
     MosGate { max_decrease: default_mos() }
     ProsodyGate { max_distance: default_prosody() }
     ErrorGate { max_increase_points: default_errors() }
+    FirstSoundGate { max_p95_ratio: default_first_sound() }
     LatencyGate { max_p95_ratio: default_latency() }
     Judge { recogniser: Recogniser::default(), resources: JudgeResources::default() }
     JudgeResources { memory: default_judge_memory(), cpu: default_judge_cpu() }
@@ -378,6 +396,10 @@ fn default_prosody() -> String {
 
 fn default_errors() -> String {
     "5".to_owned()
+}
+
+fn default_first_sound() -> String {
+    "1.50".to_owned()
 }
 
 fn default_latency() -> String {

@@ -26,7 +26,7 @@ const CHANNELS: usize = 192;
 type Change = fn(&mut Voice) -> Result<()>;
 
 /// Every variant: its version, and what makes it.
-const VARIANTS: [(&str, Change); 18] = [
+const VARIANTS: [(&str, Change); 19] = [
     // The same numbers in four bytes each instead of one: every sample is equal.
     ("equal", |voice| voice.weights(Weights::widen)),
     ("better", |voice| voice.weights(Weights::widen)),
@@ -77,6 +77,7 @@ const VARIANTS: [(&str, Change); 18] = [
     }),
     // From here on only for images with faults.
     ("truncated", |voice| voice.faulty(&json!({"truncate": 0.5}))),
+    ("late-start", |voice| voice.faulty(&json!({"silenceFirst": 1.0}))),
     // Twice as slow for callers, who wait for more than the voice.
     ("slow", |voice| voice.faulty(&json!({"slow": 3.0}))),
     ("crashing", |voice| voice.faulty(&json!({"crashAtLoad": true}))),

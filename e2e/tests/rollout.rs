@@ -22,7 +22,8 @@ use ttsfleet_e2e::product::NAMESPACE;
 const QUICK: &str = "{shadow: {percent: 30, minSamples: 20, deadline: 4m, \
                       promptsFrom: {configMapRef: {name: prompts}}}, swap: {soak: 5s}, \
                       gates: {confidencePercent: 90, cer: {maxIncreasePoints: \"6\"}, \
-                      errors: {maxIncreasePoints: \"25\"}, latency: {maxP95Ratio: \"100\"}}}";
+                      errors: {maxIncreasePoints: \"25\"}, firstSound: {maxP95Ratio: \"100\"}, \
+                      latency: {maxP95Ratio: \"100\"}}}";
 
 /// One in which nothing passes, and what is bad is seen early.
 const STRICT: &str = "{shadow: {minSamples: 10, deadline: 4m, promptsFrom: {configMapRef: {name: prompts}}}, \
@@ -69,7 +70,7 @@ fn a_voice_swapped_in_untested_is_heard_whole_or_not_at_all() {
 }
 
 /// A voice, and gates one of which must name it as the reason.
-const DEGRADED: [(&str, &[&str]); 15] = [
+const DEGRADED: [(&str, &[&str]); 16] = [
     ("noisy", &["mos", "cer"]),
     ("wrong-melody", &["prosody"]),
     ("monotone", &["prosody"]),
@@ -78,7 +79,8 @@ const DEGRADED: [(&str, &[&str]); 15] = [
     ("dropped-phonemes", &["cer"]),
     ("silent", &["load", "cer"]),
     ("truncated", &["cer", "prosody"]),
-    ("slow", &["latency"]),
+    ("late-start", &["firstSound"]),
+    ("slow", &["latency", "firstSound"]),
     ("failing", &["errors"]),
     ("unloadable", &["load"]),
     ("altered", &["load"]),

@@ -5,9 +5,10 @@
 //! it: the two never share a processor while somebody waits, a request that
 //! fails or whose caller leaves costs the candidate nothing, and nothing that
 //! the candidate does can reach the caller. The times compared are those from
-//! asking a pod to its last audio, without the wait for a synthesis thread,
-//! which a pod with few requests does not have. Where the caller took its audio
-//! slowly, the time was the caller's, and the sample is dropped.
+//! asking a pod to its first audio and to its last, without the wait for a
+//! synthesis thread, which a pod with few requests does not have. Where the
+//! caller took its audio slowly, the time was the caller's, and the sample is
+//! dropped.
 
 mod ask;
 mod share;

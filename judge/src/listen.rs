@@ -60,6 +60,8 @@ impl Ears {
         } else {
             self.listen(second, script, &mut deaf)
         };
+        let sounds = first_sound(baseline, &first).zip(first_sound(candidate, &second));
+        sample.first_sound_ms = sounds.map(<[f64; 2]>::from);
         compare(&mut sample, &job.text, &first, &second);
         Judged { sample, deaf }
     }
@@ -89,9 +91,65 @@ fn clip(spoken: &Spoken) -> Option<Clip> {
     }
 }
 
+/// When a caller that plays the audio as it comes hears something.
+fn first_sound(spoken: &Spoken, heard: &Heard) -> Option<f64> {
+    Some(spoken.first_audio_ms + f64::from(heard.contour.lead()?) * 1000.0)
+}
+
 fn compare(sample: &mut Sample, text: &str, first: &Heard, second: &Heard) {
     let rate = |heard: &Heard| character_error_rate(text, heard.transcript.as_deref()?);
     sample.cer = rate(first).zip(rate(second)).map(<[f64; 2]>::from);
     sample.mos = first.mos.zip(second.mos).map(<[f64; 2]>::from);
     sample.prosody = Some(f64::from(prosody::distance(&first.contour, &second.contour).total));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hears no language.
+    struct Deaf;
+
+    impl Recogniser for Deaf {
+        fn hears(&self, _script: Script) -> bool {
+            false
+        }
+
+        fn transcribe(&mut self, _clip: &Clip) -> Result<String, RecogniserError> {
+            unreachable!("nobody asks who hears nothing")
+        }
+    }
+
+    const RATE: u32 = 16_000;
+
+    /// A tone of a second after so many milliseconds of silence.
+    fn tone_after(silence_ms: u32, first_audio_ms: f64, loudness: f32) -> Option<Spoken> {
+        let silence = silence_ms * RATE / 1000;
+        let sample = |index: u32| (index as f32 * 0.1).sin() * loudness * 32_000.0;
+        let samples = (0..silence).map(|_| 0.0).chain((0..RATE).map(sample));
+        let audio = samples.flat_map(|sample| (sample as i16).to_le_bytes()).collect();
+        let content_type = "audio/pcm".to_owned();
+        Some(Spoken { content_type, sample_rate: RATE, audio, first_audio_ms, total_ms: 100.0 })
+    }
+
+    fn judge(baseline: Option<Spoken>, candidate: Option<Spoken>) -> Sample {
+        let mut ears = Ears { recogniser: Box::new(Deaf), mos: Mos::load().unwrap() };
+        let job = Job { text: "Good morning.".to_owned(), baseline, candidate, from_prompt: true };
+        ears.judge(&job).sample
+    }
+
+    #[test]
+    fn the_silence_that_audio_begins_with_is_time_to_the_first_sound() {
+        let sample = judge(tone_after(100, 80.0, 0.9), tone_after(700, 20.0, 0.9));
+        let [baseline, candidate] = sample.first_sound_ms.unwrap();
+        assert!((baseline - 180.0).abs() < 15.0, "{baseline}");
+        assert!((candidate - 720.0).abs() < 15.0, "{candidate}");
+        assert_eq!(sample.total_ms, Some([100.0, 100.0]));
+    }
+
+    #[test]
+    fn audio_without_a_sound_has_no_time_to_it() {
+        let sample = judge(tone_after(0, 50.0, 0.9), tone_after(0, 50.0, 0.0));
+        assert_eq!((sample.first_sound_ms, sample.failed), (None, [false, false]));
+    }
 }

@@ -30,7 +30,9 @@ pub struct Spoken {
     pub sample_rate: u32,
     /// The audio.
     pub audio: Vec<u8>,
-    /// Milliseconds to the last of it.
+    /// Milliseconds to the first of it.
+    pub first_audio_ms: f64,
+    /// And to the last.
     pub total_ms: f64,
 }
 
@@ -85,9 +87,9 @@ fn check(side: &Side, under_test: Option<&str>, unfit: Unfit) -> Result<(), Unfi
 fn spoken(side: Side) -> Result<Option<Spoken>, Unfit> {
     match side {
         Side::Failed { .. } => Ok(None),
-        Side::Audio { content_type, sample_rate, audio, total_ms, .. } => {
+        Side::Audio { content_type, sample_rate, audio, first_audio_ms, total_ms, digest: _ } => {
             let audio = BASE64_STANDARD.decode(audio).map_err(|_| Unfit::NotBase64)?;
-            Ok(Some(Spoken { content_type, sample_rate, audio, total_ms }))
+            Ok(Some(Spoken { content_type, sample_rate, audio, first_audio_ms, total_ms }))
         }
     }
 }

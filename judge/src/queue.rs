@@ -87,7 +87,13 @@ mod tests {
 
     fn job(bytes: usize) -> Job {
         let audio = vec![0; bytes];
-        let spoken = Spoken { content_type: "audio/pcm".into(), sample_rate: 8000, audio, total_ms: 1.0 };
+        let spoken = Spoken {
+            content_type: "audio/pcm".into(),
+            sample_rate: 8000,
+            audio,
+            first_audio_ms: 1.0,
+            total_ms: 1.0,
+        };
         Job { text: String::new(), baseline: Some(spoken), candidate: None, from_prompt: false }
     }
 

@@ -129,22 +129,28 @@ async fn read(response: Response<Incoming>, asked: Instant) -> Answer {
     if !head.status.is_success() {
         return refusal(head.status, body).await;
     }
+    let queued = Duration::from_millis(number(&head.headers, headers::QUEUE_MS));
+    let since_asked = || asked.elapsed().saturating_sub(queued).as_secs_f64() * 1000.0;
     let mut audio = BytesMut::new();
+    let mut first_audio_ms = None;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Answer::Failed };
         if let Ok(bytes) = frame.into_data() {
             if audio.len() + bytes.len() > MOST_AUDIO_BYTES {
                 return Answer::Failed;
             }
+            if !bytes.is_empty() {
+                first_audio_ms.get_or_insert_with(since_asked);
+            }
             audio.extend_from_slice(&bytes);
         }
     }
-    let queued = Duration::from_millis(number(&head.headers, headers::QUEUE_MS));
-    let total_ms = asked.elapsed().saturating_sub(queued).as_secs_f64() * 1000.0;
+    let total_ms = since_asked();
     let spoken = Spoken {
         content_type: text(&head.headers, header::CONTENT_TYPE.as_str()).unwrap_or_default().to_owned(),
         sample_rate: u32::try_from(number(&head.headers, headers::SAMPLE_RATE)).unwrap_or_default(),
         audio: audio.into(),
+        first_audio_ms: first_audio_ms.unwrap_or(total_ms),
         total_ms,
     };
     Answer::Spoken { digest: text(&head.headers, headers::DIGEST).map(str::to_owned), spoken }

@@ -22,6 +22,8 @@ pub struct Sample {
     pub mos: Option<[f64; 2]>,
     /// Distance of the prosodies.
     pub prosody: Option<f64>,
+    /// Milliseconds to the first sound.
+    pub first_sound_ms: Option<[f64; 2]>,
     /// Milliseconds to the last audio.
     pub total_ms: Option<[f64; 2]>,
 }
@@ -43,6 +45,7 @@ pub struct Tally {
     mos: Paired,
     prosody: Mean,
     failures: Shares,
+    first_sound: Latency,
     latency: Latency,
 }
 
@@ -77,6 +80,7 @@ impl Tally {
             mos: Paired::new(MOS),
             prosody: Mean::new(PROSODY),
             failures: Shares::default(),
+            first_sound: Latency::new(design),
             latency: Latency::new(design),
         }
     }
@@ -96,8 +100,12 @@ impl Tally {
         if let Some(distance) = sample.prosody.filter(|distance| distance.is_finite()) {
             self.prosody.push(distance);
         }
-        if let Some([baseline, candidate]) = sample.total_ms {
-            self.latency.push(baseline, candidate);
+        for (latency, times) in
+            [(&mut self.first_sound, sample.first_sound_ms), (&mut self.latency, sample.total_ms)]
+        {
+            if let Some([baseline, candidate]) = times {
+                latency.push(baseline, candidate);
+            }
         }
     }
 
@@ -127,11 +135,11 @@ impl Tally {
             ),
             measure(Quantity::Errors, failures.count(), shares, failures.estimate(design)),
         ];
-        measures.extend(
-            self.latency.last().map(|seen| {
-                measure(Quantity::Latency, seen.count, [seen.baseline, seen.candidate], seen.ratio)
-            }),
-        );
+        let times = [(Quantity::FirstSound, &self.first_sound), (Quantity::Latency, &self.latency)];
+        measures.extend(times.into_iter().filter_map(|(quantity, latency)| {
+            let seen = latency.last()?;
+            Some(measure(quantity, seen.count, [seen.baseline, seen.candidate], seen.ratio))
+        }));
         measures.retain(|measure| measure.samples > 0);
         measures
     }
@@ -161,6 +169,7 @@ mod tests {
         cer: Some([0.1, 0.1]),
         mos: Some([3.5, 3.4]),
         prosody: Some(0.2),
+        first_sound_ms: Some([200.0, 180.0]),
         total_ms: Some([500.0, 550.0]),
     };
 
@@ -190,6 +199,9 @@ mod tests {
         assert!((mos.difference + 0.1).abs() < 1e-9 && mos.low < -0.1 && mos.high > -0.1);
         let prosody = find(&tally, Quantity::Prosody);
         assert!(prosody.baseline == 0.0 && (prosody.difference - 0.2).abs() < 1e-9);
+        let first_sound = find(&tally, Quantity::FirstSound);
+        assert_eq!((first_sound.baseline, first_sound.candidate), (200.0, 180.0));
+        assert!((first_sound.difference - 0.9).abs() < 1e-9 && first_sound.samples == 40);
         let latency = find(&tally, Quantity::Latency);
         assert_eq!((latency.baseline, latency.candidate), (500.0, 550.0));
         assert!((latency.difference - 1.1).abs() < 1e-9 && latency.samples == 40);

@@ -131,8 +131,11 @@ pub enum Quantity {
     Prosody,
     /// Share of failed requests, 0 to 1; difference candidate − baseline.
     Errors,
-    /// Time to the last audio, in milliseconds, 95th percentile; `difference`
-    /// and its interval hold the ratio candidate ÷ baseline.
+    /// Time to the first sound, in milliseconds, 95th percentile: to the first
+    /// audio, and then the silence that it begins with. `difference` and its
+    /// interval hold the ratio candidate ÷ baseline.
+    FirstSound,
+    /// Time to the last audio, likewise.
     Latency,
 }
 

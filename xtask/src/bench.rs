@@ -25,6 +25,8 @@ enum Subject {
     Gateway,
     /// How well the judge tells voices apart.
     Judge,
+    /// What callers notice of a candidate that is gone, hangs or is slow.
+    Mirror,
     /// The incident again: bare pods, and a fleet of the same pods.
     Storm,
     /// A thousand swaps under load, and staging beside a plain copy.
@@ -41,6 +43,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         Subject::Fleet => ("ttsfleet-e2e", "fleet"),
         Subject::Gateway => ("ttsfleet-e2e", "gateway"),
         Subject::Judge => ("ttsfleet-judge", "judge"),
+        Subject::Mirror => ("ttsfleet-e2e", "mirror"),
         Subject::Storm => ("ttsfleet-e2e", "storm"),
         Subject::Workers => ("ttsfleet-e2e", "workers"),
         Subject::Swap => ("ttsfleet-inference", "swap"),

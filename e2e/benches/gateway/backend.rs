@@ -1,8 +1,9 @@
 //! Two pretended pods that answer a second of audio at once and cost next to
 //! nothing, so that what is measured is the proxy.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
@@ -51,11 +52,6 @@ fn address(verb: &str, pod: Ipv4Addr) -> Result<ExitStatus> {
     status.context("cannot run ip")
 }
 
-/// The first pod's address for callers that use no proxy.
-pub(crate) fn first_pod() -> SocketAddr {
-    SocketAddr::from((PODS[0], PORTS[0]))
-}
-
 /// Serves both pods, for ever.
 pub(crate) async fn serve() {
     for pod in PODS {
@@ -67,28 +63,37 @@ pub(crate) async fn serve() {
             loop {
                 let (connection, _) = listener.accept().await.unwrap();
                 // It ends when the proxy closes it.
-                tokio::spawn(async move { drop(speak(connection).await) });
+                tokio::spawn(speak(connection, Duration::ZERO));
             }
         });
     }
 }
 
-/// Answers what comes on a connection, without looking at it.
-async fn speak(mut connection: TcpStream) -> std::io::Result<()> {
+/// Answers what comes on a connection, without looking at it; each piece so late.
+pub(crate) async fn speak(mut connection: TcpStream, late: Duration) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
     let pieces = pieces();
     let mut request = Vec::with_capacity(4096);
-    loop {
-        request.clear();
-        while !is_whole(&request) {
-            if connection.read_buf(&mut request).await? == 0 {
-                return Ok(());
-            }
-        }
+    while read_request(&mut connection, &mut request).await? {
         for piece in &pieces {
+            if !late.is_zero() {
+                tokio::time::sleep(late).await;
+            }
             connection.write_all(piece).await?;
         }
     }
+    Ok(())
+}
+
+/// Reads the next request; false where there is none.
+pub(crate) async fn read_request(connection: &mut TcpStream, request: &mut Vec<u8>) -> std::io::Result<bool> {
+    request.clear();
+    while !is_whole(request) {
+        if connection.read_buf(request).await? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The answer as it is written: its head with the first piece, and its end with

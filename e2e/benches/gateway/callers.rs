@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+/// What is to be spoken.
+pub(crate) const TEXT: &str = "Please call me back tomorrow morning before nine.";
 /// Longest that an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Calls that wait at once, each with a connection; a proxy that is so far
@@ -33,7 +35,7 @@ pub(crate) struct Callers {
 
 impl Callers {
     pub(crate) fn of(address: SocketAddr) -> Self {
-        let body = serde_json::json!({"input": crate::TEXT, "response_format": "mp3"}).to_string();
+        let body = serde_json::json!({"input": TEXT, "response_format": "mp3"}).to_string();
         let request = format!(
             "POST /v1/audio/speech HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",

@@ -12,24 +12,28 @@ mod backend;
 mod bench_options;
 mod callers;
 mod closed;
+mod level;
+mod ours;
+mod process;
 mod proxies;
 mod report;
 
 use std::time::Duration;
 
 use anyhow::Result;
+use backend::{PODS, PORTS};
 use bench_options::BenchOptions;
 use callers::Callers;
 use clap::Parser;
-use proxies::Proxy;
+use process::Proxy;
 use report::Figures;
+use ttsfleet_e2e::control_plane::{self, ControlPlane};
 use ttsfleet_e2e::progress::Console;
 
 /// Loads, in parts of the slowest proxy's knee.
 const LEVELS: [f64; 4] = [0.1, 0.3, 0.5, 0.7];
 const ROUNDS: usize = 3;
 const RUN_FOR: Duration = Duration::from_secs(4);
-const TEXT: &str = "Please call me back tomorrow morning before nine.";
 
 #[derive(Parser)]
 struct Options {
@@ -39,12 +43,14 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    proxies::keep_to_second_core()?;
+    process::keep_to_second_core()?;
     let _addresses = backend::Addresses::add()?;
     // One thread for pods and callers is cheaper than two that wake each other.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.spawn(backend::serve());
-    let started = proxies::start_all(&Console::default())?;
+    let console = Console::default();
+    let server = ControlPlane::start(control_plane::Options::default(), &console)?;
+    let started = proxies::start_all(&server, &console)?;
     let (direct, figures) = runtime.block_on(runtime.spawn(measure_all(started)))?;
     println!("\n{}", report::table(&direct, &figures));
     options.common.write(&report::json(&direct, &figures))
@@ -53,7 +59,7 @@ fn main() -> Result<()> {
 /// What it takes without a proxy, and with each.
 async fn measure_all(proxies: Vec<Proxy>) -> (Figures, Vec<Figures>) {
     let mut direct = Figures::new("no proxy", 0);
-    let pod = Callers::of(backend::first_pod());
+    let pod = Callers::of((PODS[0], PORTS[0]).into());
     let callers: Vec<Callers> = proxies.iter().map(|proxy| Callers::of(proxy.address)).collect();
     let mut figures: Vec<Figures> =
         proxies.iter().map(|proxy| Figures::new(proxy.name, proxy.memory())).collect();

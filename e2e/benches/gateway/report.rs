@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::LEVELS;
 use crate::callers::Latency;
+use crate::level::Level;
 
 /// One proxy's figures.
 pub(crate) struct Figures {
@@ -18,28 +19,6 @@ pub(crate) struct Figures {
     levels: [Level; LEVELS.len()],
 }
 
-/// All runs at one level together.
-#[derive(Default)]
-struct Level {
-    latencies: Vec<Duration>,
-    failed: usize,
-    cpu: Duration,
-}
-
-impl Level {
-    fn microseconds(&self, percent: f64) -> f64 {
-        let mut sorted = self.latencies.clone();
-        sorted.sort_unstable();
-        let place = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
-        sorted.get(place.saturating_sub(1)).map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
-    }
-
-    /// Microseconds of processor time for each request.
-    fn cpu(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.latencies.len().max(1) as f64
-    }
-}
-
 impl Figures {
     pub(crate) fn new(name: &'static str, memory_before: u64) -> Self {
         Self { name, knee: 0.0, memory_before, memory_after: 0, levels: Default::default() }
@@ -47,10 +26,7 @@ impl Figures {
 
     /// Takes a run at that level.
     pub(crate) fn add(&mut self, level: usize, latencies: Vec<Latency>, cpu: Duration) {
-        let level = &mut self.levels[level];
-        level.cpu += cpu;
-        level.failed += latencies.iter().filter(|latency| latency.is_none()).count();
-        level.latencies.extend(latencies.into_iter().flatten());
+        self.levels[level].add(latencies, cpu);
     }
 }
 

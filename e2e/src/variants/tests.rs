@@ -102,6 +102,8 @@ fn each_fault_can_be_heard() {
     assert!(power(&with("silent")) < 1e-8);
     let truncated = with("truncated");
     assert!(truncated == sound[..sound.len() / 2]);
+    let late = with("late-start");
+    assert!(late[..RATE].iter().all(|sample| *sample == 0.0) && late[RATE..] == sound);
     let wrong = with("wrong-melody");
     assert!(length(&wrong) == 1.0 && wrong != sound, "the melody is another one");
 }

@@ -38,6 +38,12 @@ fn source(uri: &str, digest: Option<&str>) -> Value {
     pool(json!({"model": {"name": "hibari", "version": "1", "source": source}}))
 }
 
+fn with_secret(uri: &str, digest: Option<&str>) -> Value {
+    let mut spec = source(uri, digest);
+    spec["pools"][0]["model"]["source"]["secretRef"] = json!({"name": "voices"});
+    spec
+}
+
 /// Samples that differ in one field.
 fn pair(path: &[&str], message: &'static str, accepted: &str, refused: &str) -> Rule {
     let spec = |value: &str| path.iter().rev().fold(json!(value), |inner, field| json!({*field: inner}));
@@ -165,6 +171,11 @@ fn model_rules() -> Vec<Rule> {
             source("pvc://voices/..a/b", digest),
             source("pvc://voices/a/../b", digest),
         ),
+        rule(
+            "source.secretRef goes with",
+            with_secret("s3://models/a", digest),
+            with_secret("pvc://voices/a", digest),
+        ),
     ]
 }
 
@@ -209,6 +220,7 @@ fn rollout_rules() -> Vec<Rule> {
         gate("mos", "maxDecrease", "gates.mos.maxDecrease must be", "4", "0"),
         gate("prosody", "maxDistance", "gates.prosody.maxDistance must be", "0.250", "-1"),
         gate("errors", "maxIncreasePoints", "gates.errors.maxIncreasePoints must be", "100", "100.1"),
+        gate("firstSound", "maxP95Ratio", "gates.firstSound.maxP95Ratio must be", "1.5", "0"),
         gate("latency", "maxP95Ratio", "gates.latency.maxP95Ratio must be", "1", "0.99"),
         rule(
             "recogniser.source goes with",

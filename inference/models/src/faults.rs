@@ -15,6 +15,8 @@ use crate::{AudioSink, FolderError, Manifest, ModelFolder, SpeechError, SpeechMo
 struct Faults {
     /// Share of the audio that is given, 0 to 1.
     truncate: Option<f32>,
+    /// Seconds of silence before the voice begins.
+    silence_first: Option<f32>,
     /// How many times as long as the voice it takes, 1 and more.
     slow: Option<f64>,
     /// Whether the server ends while it loads the voice.
@@ -57,6 +59,10 @@ impl SpeechModel for Faulty {
     }
 
     fn speak(&self, utterance: &Utterance<'_>, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
+        if let Some(seconds) = self.faults.silence_first {
+            // It tells by the next piece where nobody listens any longer.
+            let _ = sink(&vec![0.0; (seconds * self.manifest().sample_rate as f32) as usize]);
+        }
         let mut audio = Vec::new();
         let mut working = Instant::now();
         self.voice.speak(utterance, &mut |samples| {

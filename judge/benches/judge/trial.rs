@@ -56,7 +56,7 @@ impl Gates {
             Quantity::Cer => Some((0, self.cer, [low, high])),
             Quantity::Mos => Some((1, self.mos, [-high, -low])),
             Quantity::Prosody => Some((2, self.prosody, [low, high])),
-            Quantity::Errors | Quantity::Latency => None,
+            Quantity::Errors | Quantity::FirstSound | Quantity::Latency => None,
         }
     }
 }

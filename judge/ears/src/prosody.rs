@@ -36,6 +36,8 @@ const SILENCE: f32 = -60.0;
 /// How a clip is said: what is left of it between the first sound and the last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contour {
+    /// Frames of silence before.
+    lead: usize,
     frames: Vec<Frame>,
 }
 
@@ -51,9 +53,19 @@ struct Frame {
 }
 
 impl Contour {
+    /// What [`analyse`] says of a clip in which nothing is said.
+    fn empty() -> Self {
+        Self { lead: 0, frames: Vec::new() }
+    }
+
+    /// Seconds of silence before the first sound; none if there is no sound.
+    pub fn lead(&self) -> Option<f32> {
+        (!self.frames.is_empty()).then(|| seconds(self.lead))
+    }
+
     /// Seconds from the first sound to the last.
     pub fn seconds(&self) -> f32 {
-        (self.frames.len() * HOP) as f32 / RATE as f32
+        seconds(self.frames.len())
     }
 
     /// Share of this time in which the voice has a pitch, 0 to 1.
@@ -77,7 +89,7 @@ impl Contour {
 /// [`decode`]: crate::decode
 pub fn analyse(clip: &Clip) -> Contour {
     if clip.check().is_err() {
-        return Contour { frames: Vec::new() };
+        return Contour::empty();
     }
     let mut samples = clip.at(RATE).samples;
     let mean = samples.iter().sum::<f32>() / samples.len().max(1) as f32;
@@ -87,7 +99,7 @@ pub fn analyse(clip: &Clip) -> Contour {
     let levels: Vec<f32> = (0..count).map(|frame| level(around(&samples, frame, WINDOW))).collect();
     let (quiet, loud) = quiet_and_loud(&levels);
     if loud < SILENCE {
-        return Contour { frames: Vec::new() };
+        return Contour::empty();
     }
     let threshold = (quiet + ABOVE_NOISE).min(loud - SURE).max(loud - RANGE);
     let sounds: Vec<bool> = levels.iter().map(|level| *level > threshold).collect();
@@ -100,7 +112,11 @@ pub fn analyse(clip: &Clip) -> Contour {
     });
     let first = sounds.iter().position(|sound| *sound).unwrap_or(0);
     let last = sounds.iter().rposition(|sound| *sound).map_or(0, |last| last + 1);
-    Contour { frames: frames.skip(first).take(last - first).collect() }
+    Contour { lead: first, frames: frames.skip(first).take(last - first).collect() }
+}
+
+fn seconds(frames: usize) -> f32 {
+    (frames * HOP) as f32 / RATE as f32
 }
 
 /// The samples around the middle of a frame, fewer at both ends of the clip.

@@ -20,7 +20,7 @@ const NARROWEST: f64 = 1.01;
 const RESAMPLES: usize = 2000;
 const PERCENTILE: f64 = 0.95;
 
-/// Time to the last audio of both sides, in milliseconds.
+/// How long both sides take to the same point of their audio, in milliseconds.
 ///
 /// Percentiles have no simple interval that holds at every look. Here α is
 /// spent over looks planned beforehand; between two of them the report repeats

@@ -6,7 +6,7 @@ use ttsfleet_crds::{GateStatus, Gates, Verdict};
 use ttsfleet_wire::judge::{Measure, Quantity, Report};
 
 /// Names of the gates, in the order in which they are reported.
-pub const GATE_NAMES: [&str; 5] = ["cer", "mos", "prosody", "errors", "latency"];
+pub const GATE_NAMES: [&str; 6] = ["cer", "mos", "prosody", "errors", "firstSound", "latency"];
 
 /// Pairs without which a gate does not fail, however bad they are.
 const FEWEST_TO_FAIL: u64 = 10;
@@ -22,6 +22,8 @@ pub struct Bounds {
     pub prosody_distance: f64,
     /// Failed requests, increase in percentage points.
     pub error_points: f64,
+    /// Time to the first sound, ratio.
+    pub first_sound_ratio: f64,
     /// Time to the last audio, ratio.
     pub latency_ratio: f64,
 }
@@ -34,6 +36,7 @@ impl Bounds {
             mos_decrease: gates.mos.max_decrease.parse()?,
             prosody_distance: gates.prosody.max_distance.parse()?,
             error_points: gates.errors.max_increase_points.parse()?,
+            first_sound_ratio: gates.first_sound.max_p95_ratio.parse()?,
             latency_ratio: gates.latency.max_p95_ratio.parse()?,
         })
     }
@@ -98,7 +101,7 @@ enum Scale {
     Ratio,
 }
 
-fn gates(bounds: &Bounds) -> [Gate; 5] {
+fn gates(bounds: &Bounds) -> [Gate; 6] {
     let gate =
         |index: usize, quantity, scale, bound| Gate { name: GATE_NAMES[index], quantity, scale, bound };
     [
@@ -106,7 +109,8 @@ fn gates(bounds: &Bounds) -> [Gate; 5] {
         gate(1, Quantity::Mos, Scale::Score, bounds.mos_decrease),
         gate(2, Quantity::Prosody, Scale::Distance, bounds.prosody_distance),
         gate(3, Quantity::Errors, Scale::Share, bounds.error_points),
-        gate(4, Quantity::Latency, Scale::Ratio, bounds.latency_ratio),
+        gate(4, Quantity::FirstSound, Scale::Ratio, bounds.first_sound_ratio),
+        gate(5, Quantity::Latency, Scale::Ratio, bounds.latency_ratio),
     ]
 }
 

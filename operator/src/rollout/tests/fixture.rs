@@ -19,6 +19,7 @@ pub(super) const GATES: Bounds = Bounds {
     mos_decrease: 0.1,
     prosody_distance: 0.25,
     error_points: 0.5,
+    first_sound_ratio: 1.5,
     latency_ratio: 1.2,
 };
 
@@ -281,6 +282,7 @@ pub(super) fn report_on(samples: u64, interval: impl Fn(Quantity) -> (f64, f64))
             measure(Quantity::Mos, -GATES.mos_decrease, 4.1),
             measure(Quantity::Prosody, GATES.prosody_distance, 0.0),
             measure(Quantity::Errors, GATES.error_points / 100.0, 0.0),
+            measure(Quantity::FirstSound, GATES.first_sound_ratio, 200.0),
             measure(Quantity::Latency, GATES.latency_ratio, 800.0),
         ],
     }

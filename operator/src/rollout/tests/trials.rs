@@ -225,7 +225,7 @@ fn a_pool_without_pods_takes_a_new_model_as_it_is() {
     Some(report(500, 0.5, 1.5)),
     10,
     "Shadowing sjm",
-    "undecided: cer, mos, prosody, errors, latency"
+    "undecided: cer, mos, prosody, errors, firstSound, latency"
 )]
 #[case::undecided_for_long(Some(report(500, 0.5, 1.5)), 3600, "Paused", "no clear answer within 3600 s")]
 #[case::fails(Some(report(10, 1.1, 1.5)), 10, "Rejected", "prosody: ")]
@@ -252,6 +252,7 @@ fn a_candidate_is_held_against_the_gates(
 #[case(Quantity::Mos, "mos: -0.150 (-0.170 to -0.130), at most 0.1 lower")]
 #[case(Quantity::Prosody, "prosody: 0.375 (0.325 to 0.425), at most 0.25")]
 #[case(Quantity::Errors, "errors: +0.75 (+0.65 to +0.85) points, at most +0.5 points")]
+#[case(Quantity::FirstSound, "firstSound: 2.25 (1.95 to 2.55) times, at most 1.5 times")]
 #[case(Quantity::Latency, "latency: 1.80 (1.56 to 2.04) times, at most 1.2 times")]
 fn the_gate_that_fails_is_named_with_its_figures(#[case] bad: Quantity, #[case] expected: &str) {
     let record = under_way(RolloutPhase::Shadowing);

@@ -1,0 +1,35 @@
+//! What runs under the same conditions came to.
+
+use std::time::Duration;
+
+use crate::callers::Latency;
+
+/// All of them together.
+#[derive(Default)]
+pub(crate) struct Level {
+    pub(crate) latencies: Vec<Duration>,
+    pub(crate) failed: usize,
+    cpu: Duration,
+}
+
+impl Level {
+    /// Takes a run.
+    pub(crate) fn add(&mut self, latencies: Vec<Latency>, cpu: Duration) {
+        self.cpu += cpu;
+        self.failed += latencies.iter().filter(|latency| latency.is_none()).count();
+        self.latencies.extend(latencies.into_iter().flatten());
+    }
+
+    /// How long that many percent of the answers took at most.
+    pub(crate) fn microseconds(&self, percent: f64) -> f64 {
+        let mut sorted = self.latencies.clone();
+        sorted.sort_unstable();
+        let place = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
+        sorted.get(place.saturating_sub(1)).map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
+    }
+
+    /// Microseconds of processor time for each request.
+    pub(crate) fn cpu(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.latencies.len().max(1) as f64
+    }
+}

@@ -17,7 +17,7 @@ use ttsfleet_e2e::voices::Voices;
 use crate::support::{Namespace, cluster, eventually};
 
 /// Every voice that is shipped here.
-const VERSIONS: [&str; 18] = [
+const VERSIONS: [&str; 19] = [
     "equal",
     "better",
     "noisy",
@@ -31,6 +31,7 @@ const VERSIONS: [&str; 18] = [
     "unloadable",
     "altered",
     "truncated",
+    "late-start",
     "slow",
     "crashing",
     "hanging",

@@ -5,7 +5,9 @@
 
 pub mod amount;
 pub mod conditions;
+mod defaults;
 mod fleet;
+mod gates;
 mod gateway;
 mod generate;
 mod model;
@@ -19,15 +21,15 @@ mod status;
 
 pub use amount::Amount;
 pub use fleet::{Capacity, Pool, TtsDeployment, TtsDeploymentSpec};
+pub use gates::{CerGate, ErrorGate, FirstSoundGate, Gates, LatencyGate, MosGate, ProsodyGate};
 pub use gateway::{Expose, Gateway, GatewayResources, HttpRoute, Ingress, ParentRef};
 pub use generate::{GeneratedFile, generate};
 pub use model::{Model, Source};
 pub use resilience::{Breaker, OnExhausted, QueueBreaker, Resilience, Retries, SlowCallBreaker, Timeouts};
 pub use resources::{Gpu, GpuMode, Resources};
 pub use rollout::{
-    CerGate, ConfigMapRef, ErrorGate, FirstSoundGate, Gates, Headroom, Judge, JudgeResources, LatencyGate,
-    MosGate, Promotion, PromptsFrom, ProsodyGate, Recogniser, RecogniserKind, Rollout, Shadow, Strategy,
-    Swap,
+    ConfigMapRef, Headroom, Judge, JudgeResources, Promotion, PromptsFrom, Recogniser, RecogniserKind,
+    Rollout, Shadow, Strategy, Swap,
 };
 pub use routing::{
     Limits, LogFormat, Observability, OnOverflow, Routing, STANDARD_TIER, SecretRef, Tier, TierFrom, Traces,

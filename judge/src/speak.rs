@@ -182,3 +182,40 @@ fn number(map: &HeaderMap, name: &str) -> u64 {
 fn late(url: &str) -> String {
     format!("{url} does not answer within {} s", TIMEOUT.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+
+    /// The address of a pod that answers once, with these pieces.
+    fn pod(pieces: [&'static str; 2]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            assert!(connection.read(&mut [0; 4096]).unwrap() > 0);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: audio/wav\r\ntransfer-encoding: chunked\r\n\r\n";
+            connection.write_all(head.as_bytes()).unwrap();
+            for piece in pieces {
+                write!(connection, "{:x}\r\n{piece}\r\n", piece.len()).unwrap();
+            }
+            connection.write_all(b"0\r\n\r\n").unwrap();
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn the_first_audio_is_noted_when_it_comes_and_not_at_the_end() {
+        let answer = Speaker::default().speak(&pod(["be", "gin"]), "Hello.", None).await;
+        let Answer::Spoken { spoken, .. } = answer else { panic!("nothing is spoken") };
+        assert_eq!(spoken.audio, b"begin");
+        let (first, total) = (spoken.first_audio_ms, spoken.total_ms);
+        assert!(0.0 < first && first < total, "{first}, {total}");
+    }
+}

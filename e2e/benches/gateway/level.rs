@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::callers::Latency;
 
 /// All of them together.
@@ -26,6 +28,14 @@ impl Level {
         sorted.sort_unstable();
         let place = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
         sorted.get(place.saturating_sub(1)).map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
+    }
+
+    /// All of it.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "requests": self.latencies.len(), "failed": self.failed,
+            "p50Us": self.microseconds(50.0), "p99Us": self.microseconds(99.0), "cpuUs": self.cpu(),
+        })
     }
 
     /// Microseconds of processor time for each request.

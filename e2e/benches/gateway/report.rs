@@ -61,10 +61,9 @@ pub(crate) fn table(direct: &Figures, proxies: &[Figures]) -> String {
 pub(crate) fn json(direct: &Figures, proxies: &[Figures]) -> Value {
     let one = |figures: &Figures| {
         let levels = figures.levels.iter().zip(LEVELS).map(|(level, share)| {
-            json!({
-                "shareOfKnee": share, "requests": level.latencies.len(), "failed": level.failed,
-                "p50Us": level.microseconds(50.0), "p99Us": level.microseconds(99.0), "cpuUs": level.cpu(),
-            })
+            let mut json = level.json();
+            json["shareOfKnee"] = share.into();
+            json
         });
         json!({
             "name": figures.name, "knee": figures.knee, "levels": levels.collect::<Vec<_>>(),

@@ -13,7 +13,7 @@ use crate::backend::{self, PODS};
 use crate::ours;
 
 /// The share of requests that are put to a candidate, as by default.
-pub(crate) const PERCENT: u32 = 5;
+const PERCENT: u32 = 5;
 /// Before each piece of a slow candidate's audio.
 const SLOW: Duration = Duration::from_secs(1);
 const JUDGE: &str = "judge";
@@ -65,11 +65,13 @@ impl Case {
     pub(crate) fn route(&self) -> String {
         format!("bench-{}", self.candidate.map_or("alone", |candidate| candidate.service))
     }
+}
 
-    /// The bounds are those that the operator sets.
-    fn mirror(candidate: Candidate) -> Value {
+impl Candidate {
+    /// What a gateway is told of it. The bounds are those that the operator sets.
+    fn mirror(self) -> Value {
         json!({
-            "pool": "main", "service": candidate.service, "judge": JUDGE, "percent": PERCENT,
+            "pool": "main", "service": self.service, "judge": JUDGE, "percent": PERCENT,
             "timeoutMs": 30_000, "maxBytes": 4 << 20, "concurrency": 4,
         })
     }
@@ -79,7 +81,7 @@ impl Case {
 pub(crate) fn objects() -> Vec<Value> {
     let mut objects = vec![ours::pods(), ours::slice(JUDGE, &PODS[..1], JUDGE_PORT)];
     for case in &CASES {
-        let mirrors: Vec<Value> = case.candidate.map(Case::mirror).into_iter().collect();
+        let mirrors: Vec<Value> = case.candidate.map(Candidate::mirror).into_iter().collect();
         objects.push(ours::route(&case.route(), &mirrors));
         objects.extend(case.candidate.map(|one| ours::slice(one.service, &PODS[..1], one.port)));
     }

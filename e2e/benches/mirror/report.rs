@@ -72,10 +72,9 @@ pub(crate) fn table(all: &[Figures]) -> String {
 pub(crate) fn json(all: &[Figures]) -> Value {
     let one = |figures: &Figures| {
         let levels = figures.levels.iter().zip(RATES).map(|(level, rate)| {
-            json!({
-                "rate": rate, "requests": level.latencies.len(), "failed": level.failed,
-                "p50Us": level.microseconds(50.0), "p99Us": level.microseconds(99.0), "cpuUs": level.cpu(),
-            })
+            let mut json = level.json();
+            json["rate"] = rate.into();
+            json
         });
         json!({
             "name": figures.name, "levels": levels.collect::<Vec<_>>(), "memoryKib": figures.memory,

@@ -187,11 +187,11 @@ impl FakePods {
     async fn measured(&self) -> Result<Report, TalkError> {
         let data = self.config("narrator-main-judge").await.ok_or_else(gone)?;
         let session: Session = serde_json::from_str(&data[SESSION_KEY]).expect("a session");
-        let quantities =
-            [Quantity::Cer, Quantity::Mos, Quantity::Prosody, Quantity::Errors, Quantity::Latency];
+        use Quantity::{Cer, Errors, FirstSound, Latency, Mos, Prosody};
+        let quantities = [Cer, Mos, Prosody, Errors, FirstSound, Latency];
         let measure = |quantity| {
-            let middle = if quantity == Quantity::Latency { 1.0 } else { 0.0 };
-            let difference = if self.worse && quantity == Quantity::Cer { 0.5 } else { middle };
+            let middle = if matches!(quantity, FirstSound | Latency) { 1.0 } else { 0.0 };
+            let difference = if self.worse && quantity == Cer { 0.5 } else { middle };
             let (low, high) = (difference - 0.001, difference + 0.001);
             Measure { quantity, samples: 50, baseline: 1.0, candidate: 1.0, difference, low, high }
         };

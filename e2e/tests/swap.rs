@@ -29,7 +29,7 @@ fn claim_voices(stage: &Stage, name: &str) {
         "metadata": {"name": format!("{name}-{space}")},
         "spec": {
             "capacity": size, "accessModes": ["ReadOnlyMany"], "storageClassName": "",
-            "persistentVolumeReclaimPolicy": "Delete", "hostPath": {"path": folder},
+            "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": folder},
             "claimRef": {"namespace": space, "name": name},
         },
     });

@@ -100,12 +100,11 @@ impl Tally {
         if let Some(distance) = sample.prosody.filter(|distance| distance.is_finite()) {
             self.prosody.push(distance);
         }
-        for (latency, times) in
-            [(&mut self.first_sound, sample.first_sound_ms), (&mut self.latency, sample.total_ms)]
-        {
-            if let Some([baseline, candidate]) = times {
-                latency.push(baseline, candidate);
-            }
+        if let Some([baseline, candidate]) = sample.first_sound_ms {
+            self.first_sound.push(baseline, candidate);
+        }
+        if let Some([baseline, candidate]) = sample.total_ms {
+            self.latency.push(baseline, candidate);
         }
     }
 

@@ -10,6 +10,9 @@ use axum::Router;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::process::keep_to_second_core;
 
 /// The pods' addresses. An API server takes none of 127.0.0.0/8 for a pod, so
 /// that the loopback device gets two more.
@@ -27,7 +30,7 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 pub(crate) struct Addresses(());
 
 impl Addresses {
-    pub(crate) fn add() -> Result<Self> {
+    fn add() -> Result<Self> {
         for pod in PODS {
             if !address("replace", pod)?.success() {
                 bail!("cannot give the loopback device the address {pod}; are you root?");
@@ -52,8 +55,18 @@ fn address(verb: &str, pod: Ipv4Addr) -> Result<ExitStatus> {
     status.context("cannot run ip")
 }
 
-/// Serves both pods, for ever.
-pub(crate) async fn serve() {
+/// Keeps to the second core and serves both pods from there, as long as the two
+/// values live.
+pub(crate) fn start() -> Result<(Runtime, Addresses)> {
+    keep_to_second_core()?;
+    let addresses = Addresses::add()?;
+    // One thread for pods and callers is cheaper than two that wake each other.
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.spawn(serve());
+    Ok((runtime, addresses))
+}
+
+async fn serve() {
     for pod in PODS {
         let health = Router::new().route("/readyz", get(async || "ready\n"));
         let listener = TcpListener::bind((pod, PORTS[1])).await.unwrap();

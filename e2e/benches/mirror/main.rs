@@ -50,10 +50,7 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    process::keep_to_second_core()?;
-    let _addresses = backend::Addresses::add()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.spawn(backend::serve());
+    let (runtime, _addresses) = backend::start()?;
     runtime.spawn(candidates::serve());
     let console = Console::default();
     let server = ControlPlane::start(control_plane::Options::default(), &console)?;

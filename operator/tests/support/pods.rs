@@ -185,9 +185,9 @@ impl FakePods {
     }
 
     async fn measured(&self) -> Result<Report, TalkError> {
+        use Quantity::{Cer, Errors, FirstSound, Latency, Mos, Prosody};
         let data = self.config("narrator-main-judge").await.ok_or_else(gone)?;
         let session: Session = serde_json::from_str(&data[SESSION_KEY]).expect("a session");
-        use Quantity::{Cer, Errors, FirstSound, Latency, Mos, Prosody};
         let quantities = [Cer, Mos, Prosody, Errors, FirstSound, Latency];
         let measure = |quantity| {
             let middle = if matches!(quantity, FirstSound | Latency) { 1.0 } else { 0.0 };

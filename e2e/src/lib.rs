@@ -28,3 +28,4 @@ pub mod target;
 pub mod tools;
 pub mod variants;
 pub mod voices;
+pub mod waiting;

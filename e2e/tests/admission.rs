@@ -4,12 +4,15 @@
 mod samples;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use samples::{Rule, rules};
 use serde_json::{Value, json};
 use ttsfleet_e2e::control_plane::{ControlPlane, Options};
 use ttsfleet_e2e::progress::Silent;
+use ttsfleet_e2e::waiting::wait_for;
 
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 const DEFINITION: &str = include_str!("../../crds/generated/ttsdeployments.yaml");
 
 fn fleet(name: &str, spec: &Value) -> String {
@@ -128,8 +131,9 @@ fn the_shortest_fleet_gets_every_default() {
     let replicas =
         plane.kubectl(&["get", "ttsd", "narrator", "-o", "jsonpath={.spec.replicas}"]).expect("a number");
     assert_eq!(replicas, "4");
-    let explained =
-        plane.kubectl(&["explain", "ttsd.spec.pools.resources.gpu.memoryLimit"]).expect("an explanation");
+    // The API server describes a kind a moment after it serves it.
+    let field = "ttsd.spec.pools.resources.gpu.memoryLimit";
+    let explained = wait_for("an explanation", HALF_A_MINUTE, || plane.kubectl(&["explain", field]).ok());
     assert!(explained.contains("GPU memory that one pod may use"), "{explained}");
 }
 

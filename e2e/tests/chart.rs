@@ -10,10 +10,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Namespace, cluster, eventually, images};
+use support::{Namespace, cluster, images};
 use ttsfleet_e2e::product::{NAMESPACE, RELEASE, chart, install};
 use ttsfleet_e2e::progress::Console;
 use ttsfleet_e2e::tools::ensure_checkers;
+use ttsfleet_e2e::waiting::eventually;
 
 /// Held by tests that change the one release.
 static CHANGING_THE_RELEASE: Mutex<()> = Mutex::new(());

@@ -11,11 +11,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use bare::{Namespace, cluster, wait_for};
+use bare::{Namespace, cluster};
 use serde_json::{Value, json};
 use ttsfleet_e2e::cluster::Cluster;
 use ttsfleet_e2e::control_plane::{ControlPlane, Options};
 use ttsfleet_e2e::progress::Silent;
+use ttsfleet_e2e::waiting::wait_for;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -7,9 +7,10 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Namespace, cluster, eventually, images};
+use support::{Namespace, cluster, images};
 use ttsfleet_e2e::product::speak;
 use ttsfleet_e2e::target::Target;
+use ttsfleet_e2e::waiting::eventually;
 
 const SMALL: &str = "{replicas: 1, gateway: {replicas: 1, resources: {cpu: 100m}}, \
                       pools: [{name: main, resources: {memory: 512Mi, cpu: 300m}}]}";

@@ -7,7 +7,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use support::{Namespace, eventually};
+use support::Namespace;
+use ttsfleet_e2e::waiting::eventually;
 
 const ONE_GPU: &str = "{replicas: 1, gateway: {replicas: 1, resources: {cpu: 100m}}, \
      pools: [{name: main, resources: {memory: 512Mi, cpu: 300m, gpu: {mode: Exclusive}}}]}";

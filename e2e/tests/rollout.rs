@@ -16,6 +16,7 @@ use shipping::{Stage, assert_whole, digest, first_digest, voices};
 use support::{alone, cluster};
 use ttsfleet_e2e::cluster::PodSignal;
 use ttsfleet_e2e::product::NAMESPACE;
+use ttsfleet_e2e::waiting::eventually;
 
 /// A comparison that few pairs decide. So few leave wide intervals, also where
 /// all are equal, and the time of two cores that much is asked of says nothing.
@@ -201,9 +202,7 @@ fn people_promote_abort_and_retry_with_the_plugin() {
 
     let (done, said) = stage.plugin(&["promote", "narrator"]);
     assert!(done, "{said}");
-    support::eventually("it is promoted", shipping::ROLLOUT, || {
-        stage.pool()["history"][0]["outcome"] == "Promoted"
-    });
+    eventually("it is promoted", shipping::ROLLOUT, || stage.pool()["history"][0]["outcome"] == "Promoted");
     let (_, history) = stage.plugin(&["history", "narrator"]);
     assert!(history.contains("Promoted") && history.contains("Aborted"), "{history}");
 }

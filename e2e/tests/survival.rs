@@ -10,10 +10,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Namespace, cluster, eventually};
+use support::{Namespace, cluster};
 use ttsfleet_e2e::control_plane::{ControlPlane, Options};
 use ttsfleet_e2e::product::operator_binary;
 use ttsfleet_e2e::progress::Console;
+use ttsfleet_e2e::waiting::eventually;
 
 const FLEET: &str = "{apiVersion: ttsfleet.dev/v1alpha1, kind: TtsDeployment, metadata: {name: phoenix, namespace: default}, spec: {}}";
 const CHILDREN: &str = "deployments,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies,replicasets,pods,roles,rolebindings";

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shipping::{Answer, ROLLOUT, Stage, assert_whole, digest, first_digest, voices};
-use support::{alone, cluster, eventually};
+use support::{alone, cluster};
 use ttsfleet_e2e::cluster::PodSignal;
+use ttsfleet_e2e::waiting::eventually;
 
 const DIRECT: &str = "{strategy: Direct, swap: {soak: 3s}}";
 

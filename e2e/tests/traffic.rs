@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use load::{Outcome, Sample, client, steady};
 use serde_json::{Value, json};
-use support::{Namespace, alone, cluster, eventually};
+use support::{Namespace, alone, cluster};
 use ttsfleet_e2e::cluster::PodSignal;
 use ttsfleet_e2e::target::Target;
+use ttsfleet_e2e::waiting::eventually;
 
 /// Two small pods, quick to speak the short texts sent here.
 const TWO: &str =

@@ -2,7 +2,6 @@
 //! after themselves, and waiting.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use ttsfleet_e2e::cluster::Cluster;
@@ -56,17 +55,5 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         // A failed test shows its own error, not this one's.
         let _ = cluster().kubectl(&["delete", "namespace", &self.name, "--wait=false"]);
-    }
-}
-
-/// Asks until there is an answer; fails the test when the time is over.
-pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(start.elapsed() < limit, "no sign of {what} after {limit:?}");
-        std::thread::sleep(Duration::from_millis(250));
     }
 }

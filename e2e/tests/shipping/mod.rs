@@ -13,8 +13,9 @@ use ttsfleet_e2e::progress::Console;
 use ttsfleet_e2e::target::Target;
 use ttsfleet_e2e::tools::cache_dir;
 use ttsfleet_e2e::voices::Voices;
+use ttsfleet_e2e::waiting::eventually;
 
-use crate::support::{Namespace, cluster, eventually};
+use crate::support::{Namespace, cluster};
 
 /// Every voice that is shipped here.
 const VERSIONS: [&str; 19] = [

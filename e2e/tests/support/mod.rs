@@ -3,7 +3,6 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ttsfleet_e2e::cluster::Cluster;
@@ -96,14 +95,4 @@ impl Drop for Namespace {
             cluster().kubectl(&line).unwrap();
         }
     }
-}
-
-/// Asks until the answer is yes; says what it waited for when it gives up.
-pub(crate) fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) -> Duration {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < within, "not within {within:?}: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    start.elapsed()
 }

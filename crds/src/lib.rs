@@ -4,12 +4,14 @@
 #![expect(unreachable_pub, reason = "KubeSchema copies each public struct into a function body")]
 
 pub mod amount;
+mod annotations;
 pub mod conditions;
 mod defaults;
 mod fleet;
 mod gates;
 mod gateway;
 mod generate;
+pub mod labels;
 mod model;
 mod resilience;
 mod resources;
@@ -20,6 +22,7 @@ mod scheduling;
 mod status;
 
 pub use amount::Amount;
+pub use annotations::{ABORT_ANNOTATION, PROMOTE_ANNOTATION, RETRY_ANNOTATION};
 pub use fleet::{Capacity, Pool, TtsDeployment, TtsDeploymentSpec};
 pub use gates::{CerGate, ErrorGate, FirstSoundGate, Gates, LatencyGate, MosGate, ProsodyGate};
 pub use gateway::{Expose, Gateway, GatewayResources, HttpRoute, Ingress, ParentRef};
@@ -36,6 +39,6 @@ pub use routing::{
 };
 pub use scheduling::Scheduling;
 pub use status::{
-    GateStatus, GatewayStatus, PoolModel, PoolStatus, RolloutEntry, RolloutPhase, RolloutStatus, ServedModel,
-    TtsDeploymentStatus, Verdict,
+    AWAITS_PROMOTION, BUILT_IN, GateStatus, GatewayStatus, PoolModel, PoolStatus, RolloutEntry, RolloutPhase,
+    RolloutStatus, ServedModel, TtsDeploymentStatus, Verdict,
 };

@@ -103,7 +103,7 @@ pub struct Shadow {
 #[serde(rename_all = "camelCase")]
 pub struct PromptsFrom {
     /// A ConfigMap of the fleet's namespace with the key `prompts.txt`, one
-    /// text a line; built-in texts if absent.
+    /// text a line, at least 30 of them; built-in texts if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_ref: Option<ConfigMapRef>,
 }

@@ -5,6 +5,13 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// What the built-in voice is called where other models are `name@version`.
+pub const BUILT_IN: &str = "built-in";
+
+/// How the message of a rollout ends that waits to be promoted by hand. It tells
+/// one from those that wait because they got no clear answer.
+pub const AWAITS_PROMOTION: &str = "it waits to be promoted by hand";
+
 /// What the operator last saw of the fleet.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -211,5 +218,50 @@ pub struct RolloutEntry {
 impl std::fmt::Display for RolloutPhase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(self, f)
+    }
+}
+
+impl PoolModel {
+    /// The built-in voice; the digest is that of its manifest, where known.
+    pub fn built_in(digest: Option<String>) -> Self {
+        Self { name: BUILT_IN.to_owned(), version: String::new(), digest }
+    }
+
+    /// In one word, as commands name it: `name@version`, or `built-in`, which
+    /// alone has no version.
+    pub fn title(&self) -> String {
+        match self.version.as_str() {
+            "" => BUILT_IN.to_owned(),
+            version => format!("{}@{version}", self.name),
+        }
+    }
+}
+
+impl PoolStatus {
+    /// The model that the pods are told to serve, in one word.
+    pub fn model_title(&self) -> String {
+        self.model.as_ref().map_or_else(|| BUILT_IN.to_owned(), PoolModel::title)
+    }
+}
+
+impl RolloutStatus {
+    /// Whether it waits to be promoted by hand, so that there is nothing about
+    /// it to try again.
+    pub fn awaits_promotion(&self) -> bool {
+        self.phase == RolloutPhase::Paused && self.message.ends_with(AWAITS_PROMOTION)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_without_a_version_is_the_built_in_voice() {
+        let named = PoolModel { name: "hibari".to_owned(), version: "2".to_owned(), digest: None };
+        assert_eq!(named.title(), "hibari@2");
+        assert_eq!(PoolModel::built_in(Some("sha256:0".to_owned())).title(), "built-in");
+        let nameless = PoolModel { name: String::new(), version: String::new(), digest: None };
+        assert_eq!(nameless.title(), "built-in");
     }
 }

@@ -50,6 +50,19 @@ pub struct Answered<T> {
     pub call: Call,
     /// Attempts made, this one included.
     pub attempts: u32,
+    /// How the caller's first attempt failed, if it was not this one.
+    pub failed_first: Option<FirstFailure>,
+}
+
+/// How the first attempt failed of which something came that tells of the
+/// model: no pod that was full, late or not there, and none that was given up
+/// because another one was quicker.
+#[derive(Debug, Clone)]
+pub struct FirstFailure {
+    /// The pool it was made in.
+    pub pool: Arc<Pool>,
+    /// What it failed with.
+    pub code: ErrorCode,
 }
 
 /// There is no answer.
@@ -80,6 +93,11 @@ pub struct Attempts<'a> {
     hedge_at: Option<Instant>,
     hedges: bool,
     attempts: u32,
+    /// Calls sent, whatever became of them.
+    sent: u32,
+    /// The failure of the call that was sent first of those that failed, and
+    /// that call's number.
+    first_failure: Option<(u32, FirstFailure)>,
     last: Option<(Failure, bool)>,
 }
 
@@ -100,6 +118,8 @@ impl<'a> Attempts<'a> {
             hedge_at: None,
             hedges: true,
             attempts: 0,
+            sent: 0,
+            first_failure: None,
             last: None,
         }
     }
@@ -133,7 +153,7 @@ impl<'a> Attempts<'a> {
                 }
             };
             let alone = flights.is_empty();
-            let (mut call, outcome) = landed;
+            let (number, mut call, outcome) = landed;
             self.asked.retain(|pod| !Arc::ptr_eq(pod, &call.endpoint));
             // Those still asked were attempts too; dropping them ends their work.
             let attempts = self.attempts + 1 + self.asked.len() as u32;
@@ -143,9 +163,11 @@ impl<'a> Attempts<'a> {
                     if self.hedges {
                         call.pool.answered_after(call.age());
                     }
-                    return Ok(Answered { answer, call, attempts });
+                    return Ok(Answered { answer, call, attempts, failed_first: self.failed_before(number) });
                 }
-                Outcome::Declined(answer) => return Ok(Answered { answer, call, attempts }),
+                Outcome::Declined(answer) => {
+                    return Ok(Answered { answer, call, attempts, failed_first: self.failed_before(number) });
+                }
                 Outcome::Full(failure) => {
                     self.passed_over(&call, failure);
                     if alone {
@@ -166,7 +188,7 @@ impl<'a> Attempts<'a> {
                 }
                 Outcome::Failed(failure) => {
                     call.report(Verdict::Bad);
-                    self.missed(&call, failure);
+                    self.failed(number, &call, failure);
                     drop(call);
                     if alone {
                         self.unless_spent()?;
@@ -205,20 +227,22 @@ impl<'a> Attempts<'a> {
         Some(call)
     }
 
-    /// Sends a call; what becomes of it.
+    /// Sends a call; its number and what becomes of it.
     fn fly<T, F: Future<Output = Outcome<T>>, S: Fn(SocketAddr, Duration) -> F>(
         &mut self,
         call: Call,
         send: &S,
-    ) -> impl Future<Output = (Call, Outcome<T>)> + use<T, F, S> {
+    ) -> impl Future<Output = (u32, Call, Outcome<T>)> + use<T, F, S> {
         self.asked.push(Arc::clone(&call.endpoint));
+        self.sent += 1;
+        let number = self.sent;
         let sent = send(call.endpoint.address, self.left().min(self.route.attempt));
         async move {
             let outcome = tokio::select! {
                 outcome = sent => outcome,
                 () = call.endpoint.lost() => Outcome::Unreachable(lost()),
             };
-            (call, outcome)
+            (number, call, outcome)
         }
     }
 
@@ -265,6 +289,22 @@ impl<'a> Attempts<'a> {
         self.attempts += 1;
         self.tried.push(Arc::clone(&call.endpoint));
         self.last = Some((failure, false));
+    }
+
+    /// Counts an attempt that failed in the pod.
+    fn failed(&mut self, number: u32, call: &Call, failure: Failure) {
+        // A pod under load is late whatever its model.
+        let tells = failure.code != ErrorCode::UpstreamTimeout;
+        if tells && self.first_failure.as_ref().is_none_or(|(first, _)| number < *first) {
+            let (pool, code) = (Arc::clone(&call.pool), failure.code);
+            self.first_failure = Some((number, FirstFailure { pool, code }));
+        }
+        self.missed(call, failure);
+    }
+
+    /// The failure of a call sent before this one, if there was one.
+    fn failed_before(&mut self, number: u32) -> Option<FirstFailure> {
+        self.first_failure.take().filter(|(failed, _)| *failed < number).map(|(_, failure)| failure)
     }
 
     /// Whether there may be another attempt.

@@ -9,6 +9,13 @@
 //! synthesis thread, which a pod with few requests does not have. Where the
 //! caller took its audio slowly, the time was the caller's, and the sample is
 //! dropped.
+//!
+//! Callers see answers that another attempt may have saved; the candidate has
+//! one attempt. So that both are measured alike, the stable model has failed
+//! where the caller's first attempt failed or its answer broke off, and the
+//! candidate is asked all the same. And so that no bound fails the one and not
+//! the other, answers longer or slower than half of what the candidate is
+//! allowed are not copied: it fails by a bound only at twice as much.
 
 mod ask;
 mod share;
@@ -16,12 +23,14 @@ mod tap;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     attempts::Answered,
@@ -46,15 +55,37 @@ pub struct Mirrors {
     /// The candidates' pods and the judges, by the name of their Service.
     pub services: Pools,
     by_pool: ArcSwap<HashMap<String, Arc<Mirroring>>>,
+    common: Arc<Common>,
+}
+
+/// What the mirrors of a gateway share, and what outlives their rules.
+struct Common {
     /// Not the callers' own: what a candidate does to its connections stays there.
-    upstream: Arc<Upstream>,
+    upstream: Upstream,
     metrics: Arc<Metrics>,
+    /// Copies under way: each holds two audios, and the gateway's memory is one.
+    copies: AtomicUsize,
+    /// Held while the judge is told of a pair: in JSON it is larger than both
+    /// audios, and there is room for one such.
+    telling: tokio::sync::Mutex<()>,
+}
+
+impl Common {
+    /// Counts one more copy, if fewer than `most` are under way.
+    fn enter(&self, most: usize) -> bool {
+        let one_more = |copies: usize| (copies < most).then_some(copies + 1);
+        self.copies.try_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    fn leave(&self) {
+        self.copies.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What became of a request that was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// The judge has both audios, or one and the other's failure.
+    /// The judge has what both made of it: audio, or how they failed.
     Judged,
     /// The judge has no room.
     JudgeFull,
@@ -64,10 +95,9 @@ enum Fate {
     JudgeAway,
     /// As many copies as allowed are under way.
     NoPlace,
-    /// An audio is longer than allowed.
+    /// The caller's own answer is so long, or took so long, that a candidate
+    /// might fail by its bounds where the stable model does not.
     TooLong,
-    /// The caller's own answer broke off.
-    BrokeOff,
     /// The caller left before the end.
     CallerGone,
     /// The caller took its audio slowly.
@@ -87,7 +117,6 @@ impl Fate {
             Self::JudgeAway => "judge-away",
             Self::NoPlace => "no-place",
             Self::TooLong => "too-long",
-            Self::BrokeOff => "broke-off",
             Self::CallerGone => "caller-gone",
             Self::CallerSlow => "caller-slow",
             Self::CandidateAway => "candidate-away",
@@ -102,17 +131,16 @@ struct Mirroring {
     candidate: Arc<Pool>,
     judge: Arc<Pool>,
     share: Mutex<Share>,
-    places: Arc<Semaphore>,
     judge_full_until: Mutex<Option<Instant>>,
-    upstream: Arc<Upstream>,
-    metrics: Arc<Metrics>,
+    common: Arc<Common>,
 }
 
 impl Mirrors {
     /// None yet.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        let (services, by_pool, upstream) = (Pools::default(), ArcSwap::default(), Arc::default());
-        Self { services, by_pool, upstream, metrics }
+        let (upstream, copies, telling) = (Upstream::default(), AtomicUsize::default(), Default::default());
+        let common = Arc::new(Common { upstream, metrics, copies, telling });
+        Self { services: Pools::default(), by_pool: ArcSwap::default(), common }
     }
 
     /// Takes the rules; a mirror whose rule stays goes on as it is.
@@ -131,15 +159,14 @@ impl Mirrors {
             candidate: self.services.get(&rule.service)?,
             judge: self.services.get(&rule.judge)?,
             share: Mutex::new(Share::new(rule.percent)),
-            places: Arc::new(Semaphore::new(rule.concurrency)),
             judge_full_until: Mutex::default(),
-            upstream: Arc::clone(&self.upstream),
-            metrics: Arc::clone(&self.metrics),
+            common: Arc::clone(&self.common),
             rule: rule.clone(),
         })
     }
 
-    /// What copies this answer, if it is chosen.
+    /// What copies this answer, if it is chosen. Where the first attempt failed,
+    /// the sample is of the pool that it was made in, whoever answered then.
     pub(crate) fn tap(
         &self,
         answered: &Answered<Answer>,
@@ -148,14 +175,16 @@ impl Mirrors {
         forward: &Forward,
     ) -> Option<Tap> {
         let by_pool = self.by_pool.load();
-        let pool = &answered.call.pool.name;
+        let failed = answered.failed_first.as_ref();
+        let pool = failed.map_or(&answered.call.pool.name, |first| &first.pool.name);
         let mirroring = by_pool.get(pool)?;
         let degraded = tier.pools.first() != Some(pool);
         if degraded || !answered.answer.head.status.is_success() || !is_comparable(limited) {
             return None;
         }
         let ticket = mirroring.choose()?;
-        Some(Tap::new(ticket, &answered.answer, forward))
+        let failed = failed.map(|first| first.code.entry().code);
+        Some(Tap::new(ticket, &answered.answer, forward, failed))
     }
 }
 
@@ -180,8 +209,8 @@ impl Mirroring {
             Fate::JudgeAway
         } else if self.judge_is_full() {
             Fate::JudgeFull
-        } else if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(Ticket { mirroring: Arc::clone(self), _place: place, fate: Fate::CallerGone });
+        } else if self.common.enter(self.rule.concurrency) {
+            return Some(Ticket { mirroring: Arc::clone(self), fate: Fate::CallerGone });
         } else {
             Fate::NoPlace
         };
@@ -201,7 +230,7 @@ impl Mirroring {
 
     fn count(&self, fate: Fate) {
         let labels = MirrorLabels { pool: self.rule.pool.clone(), outcome: fate.name() };
-        self.metrics.mirrored.get_or_create(&labels).inc();
+        self.common.metrics.mirrored.get_or_create(&labels).inc();
     }
 }
 
@@ -209,12 +238,12 @@ impl Mirroring {
 /// is over, however it ends.
 struct Ticket {
     mirroring: Arc<Mirroring>,
-    _place: OwnedSemaphorePermit,
     fate: Fate,
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.mirroring.common.leave();
         self.mirroring.count(self.fate);
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn respond(
     idle: Duration,
     tap: Option<Tap>,
 ) -> Response {
-    let Answered { answer: Answer { head, first, rest, .. }, call, attempts } = answered;
+    let Answered { answer: Answer { head, first, rest, .. }, call, attempts, .. } = answered;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = head.status;
     for name in &PASSED {
@@ -101,7 +101,7 @@ impl Relay {
                     relay.call.broke();
                     relay.record.fail(&failure);
                     if let Some(tap) = relay.tap.take() {
-                        tap.broke();
+                        tap.broke(failure.code);
                     }
                     match &relay.events {
                         Some(events) => Some((Ok(events.error(&failure, relay.record.request_id())), None)),

@@ -66,11 +66,11 @@ pub struct Mirror {
     pub judge: String,
     /// Share of the pool's requests, in percent, 1 to 100.
     pub percent: u32,
-    /// Time for the candidate's last audio.
+    /// Time for the candidate's last audio; for the stable model's, half of it.
     pub timeout: Duration,
-    /// Longest audio of either side, in bytes.
+    /// Longest audio of the candidate, in bytes; of the stable model, half of it.
     pub max_bytes: usize,
-    /// Copies under way at once.
+    /// Copies under way at once, all pools' together.
     pub concurrency: usize,
 }
 

@@ -16,39 +16,46 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Pause after something went wrong.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Prompts that wait to be judged: more would only make old audio.
-const MOST_WAITING: usize = 2;
+
+/// Texts to speak.
+struct Chosen {
+    prompts: Prompts,
+    /// What is wrong with them, if something is.
+    trouble: Option<String>,
+}
 
 /// Speaks prompts whenever they are needed, for ever. `hears` tells what the
 /// recogniser can make something of.
 pub async fn drive(judge: Arc<Judge>, hears: impl Fn(Script) -> bool) {
     let speaker = Speaker::default();
-    let mut prompts = None;
+    let mut chosen = None;
     loop {
         if !needed(&judge) {
             tokio::time::sleep(LOOK_EVERY).await;
             continue;
         }
-        let ready = match &mut prompts {
+        let ready = match &mut chosen {
             Some(ready) => ready,
             None => match choose(&judge, &speaker, &hears).await {
-                Some(chosen) => prompts.insert(chosen),
+                Some(fresh) => chosen.insert(fresh),
                 None => {
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
             },
         };
-        let prompt = ready.next_prompt();
+        judge.trouble(Part::Prompts, ready.trouble.clone());
+        let prompt = ready.prompts.next_prompt();
         match speak(&judge.session, &speaker, &prompt).await {
             Ok(job) => {
                 judge.trouble(Part::Baseline, None);
                 judge.trouble(Part::Candidate, None);
-                judge.take(job);
+                // There is room, as nobody else speaks prompts.
+                judge.queue.push(job);
             }
             Err((part, what)) => {
                 judge.trouble(part, Some(what));
-                ready.give_back();
+                ready.prompts.give_back();
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -58,13 +65,14 @@ pub async fn drive(judge: Arc<Judge>, hears: impl Fn(Script) -> bool) {
 fn needed(judge: &Judge) -> bool {
     let after = Duration::from_secs(u64::from(judge.session.prompt_after_seconds));
     let quiet = judge.quiet().is_none_or(|quiet| quiet >= after);
-    quiet && judge.hears() && judge.queue.len() < MOST_WAITING
+    quiet && !judge.callers_will_do() && judge.hears() && judge.queue.has_room_for_prompt()
 }
 
 /// The texts to speak; none while that cannot be told.
-async fn choose(judge: &Judge, speaker: &Speaker, hears: &impl Fn(Script) -> bool) -> Option<Prompts> {
+async fn choose(judge: &Judge, speaker: &Speaker, hears: &impl Fn(Script) -> bool) -> Option<Chosen> {
     if let Some(given) = &judge.session.prompts {
-        return Some(Prompts::given(given));
+        let what = "the texts of spec.rollout.shadow.promptsFrom";
+        return Some(Chosen::new(Prompts::given(given, hears), what));
     }
     let languages = match speaker.languages(&judge.session.baseline_url).await {
         Ok(languages) => languages,
@@ -74,20 +82,24 @@ async fn choose(judge: &Judge, speaker: &Speaker, hears: &impl Fn(Script) -> boo
         }
     };
     judge.trouble(Part::Baseline, None);
-    let built_in = Prompts::built_in(&languages, hears);
-    let trouble = match &built_in {
-        None => Some(format!(
-            "there are no built-in prompts in {}; give some in spec.rollout.shadow.promptsFrom",
-            languages.join(", ")
-        )),
-        Some(prompts) if !prompts.heard() => Some(format!(
-            "the recogniser does not hear {}; take another one in spec.rollout.judge.recogniser",
-            languages.join(", ")
-        )),
-        Some(_) => None,
+    let spoken = languages.join(", ");
+    let Some(built_in) = Prompts::built_in(&languages, hears) else {
+        let what = "give some in spec.rollout.shadow.promptsFrom";
+        judge.trouble(Part::Prompts, Some(format!("there are no built-in prompts in {spoken}; {what}")));
+        return None;
     };
-    judge.trouble(Part::Prompts, trouble);
-    built_in
+    Some(Chosen::new(built_in, &spoken))
+}
+
+impl Chosen {
+    /// Prompts that are not heard are spoken all the same: of quality and melody
+    /// they tell as much. That they do not of the error rate is said.
+    fn new(prompts: Prompts, what: &str) -> Self {
+        let trouble = (!prompts.heard()).then(|| {
+            format!("the recogniser does not hear {what}; take another one in spec.rollout.judge.recogniser")
+        });
+        Self { prompts, trouble }
+    }
 }
 
 /// Both sides one after the other, so that neither takes the other's time.

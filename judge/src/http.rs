@@ -65,26 +65,8 @@ async fn elsewhere(Extension(record): Extension<Arc<Record>>) -> Response {
 }
 
 async fn take(port: &Port, request: Request) -> Result<Response, Failure> {
-    let full = || {
-        port.judge.drop_one(false);
-        let message = "As many pairs wait as there is room for; leave this one out.";
-        Failure::new(ErrorCode::TooManyRequests, message).retry_after(1)
-    };
-    // Before the body: reading it is most of the work.
-    let place = port.places.try_acquire().map_err(|_| full())?;
-    if !port.judge.queue.has_room() {
-        return Err(full());
-    }
-    let (parts, body) = request.into_parts();
-    let body = read_json_body(&parts.headers, body, &port.limits).await?;
-    let judge = Arc::clone(&port.judge);
-    let read = tokio::task::spawn_blocking(move || read(&judge, &body)).await;
-    let job = read.unwrap_or_else(|_| Err(unreadable(0, 0))).inspect_err(|_| {
-        port.judge.metrics.pair(false, Fate::Refused);
-    })?;
-    drop(place);
-    // What was read while others were, too, finds the room taken.
-    if !port.judge.take(job) {
+    if !queue(port, request).await? {
+        port.judge.drop_one();
         let message = "As many pairs wait as there is room for; leave this one out.";
         return Err(Failure::new(ErrorCode::TooManyRequests, message).retry_after(1));
     }
@@ -93,14 +75,31 @@ async fn take(port: &Port, request: Request) -> Result<Response, Failure> {
     Ok(response)
 }
 
+/// Has a pair wait to be judged; whether there was room for it.
+async fn queue(port: &Port, request: Request) -> Result<bool, Failure> {
+    // Before the body: reading it is most of the work.
+    let Ok(_place) = port.places.try_acquire() else { return Ok(false) };
+    if !port.judge.queue.has_room() {
+        return Ok(false);
+    }
+    let (parts, body) = request.into_parts();
+    let body = read_json_body(&parts.headers, body, &port.limits).await?;
+    let judge = Arc::clone(&port.judge);
+    let read = tokio::task::spawn_blocking(move || read(&judge, &body)).await;
+    let job = read.unwrap_or_else(|_| Err(unreadable(0, 0))).inspect_err(|_| {
+        port.judge.metrics.pair(false, Fate::Refused);
+    })?;
+    // What was read while others were, too, finds the room taken.
+    Ok(port.judge.queue.push(job))
+}
+
 fn read(judge: &Judge, body: &Bytes) -> Result<Job, Failure> {
     let pair: Pair =
         serde_json::from_slice(body).map_err(|error| unreadable(error.line(), error.column()))?;
     Job::from_pair(pair, &judge.session).map_err(|unfit| match unfit {
         Unfit::OtherBaseline => other_model("baseline", judge.session.baseline_digest.as_deref()),
         Unfit::OtherCandidate => other_model("candidate", judge.session.candidate_digest.as_deref()),
-        Unfit::NotBase64 => invalid("`audio` must be in base64."),
-        Unfit::TextTooLong => invalid("`text` is too long."),
+        Unfit::TextTooLong => Failure::new(ErrorCode::InvalidParameter, "`text` is too long."),
     })
 }
 
@@ -108,10 +107,6 @@ fn read(judge: &Judge, body: &Bytes) -> Result<Job, Failure> {
 fn unreadable(line: usize, column: usize) -> Failure {
     let message = format!("The body is not a pair, at line {line}, column {column}.");
     Failure::new(ErrorCode::InvalidJson, message)
-}
-
-fn invalid(message: &str) -> Failure {
-    Failure::new(ErrorCode::InvalidParameter, message)
 }
 
 fn other_model(side: &str, under_test: Option<&str>) -> Failure {

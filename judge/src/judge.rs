@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -40,10 +43,13 @@ pub struct Judge {
     /// What it counts.
     pub metrics: Metrics,
     tally: Mutex<Tally>,
-    dropped: Mutex<u64>,
+    dropped: AtomicU64,
     trouble: Mutex<BTreeMap<Part, String>>,
-    last_from_callers: Mutex<Option<Instant>>,
-    hearing: Mutex<bool>,
+    /// When the words of a caller's pair were last heard.
+    heard_callers: Mutex<Option<Instant>>,
+    /// Whether they were in the last of callers' pairs.
+    hears_callers: AtomicBool,
+    listening: AtomicBool,
 }
 
 impl Judge {
@@ -55,40 +61,35 @@ impl Judge {
             queue: Queue::default(),
             metrics: Metrics::new(),
             tally: Mutex::new(Tally::new(design)),
-            dropped: Mutex::default(),
+            dropped: AtomicU64::default(),
             trouble: Mutex::default(),
-            last_from_callers: Mutex::default(),
-            hearing: Mutex::default(),
+            heard_callers: Mutex::default(),
+            hears_callers: AtomicBool::default(),
+            listening: AtomicBool::default(),
         }
     }
 
-    /// Takes a pair to be judged; whether there was room.
-    pub fn take(&self, job: Job) -> bool {
-        if !job.from_prompt {
-            *lock(&self.last_from_callers) = Some(Instant::now());
-        }
-        let from_prompt = job.from_prompt;
-        let taken = self.queue.push(job);
-        if !taken {
-            self.drop_one(from_prompt);
-        }
-        taken
+    /// Counts a caller's pair for which there is no room.
+    pub fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.metrics.pair(false, Fate::Dropped);
     }
 
-    /// Counts a pair for which there is no room.
-    pub fn drop_one(&self, from_prompt: bool) {
-        *lock(&self.dropped) += 1;
-        self.metrics.pair(from_prompt, Fate::Dropped);
-    }
-
-    /// How long no pair has come from callers; none if one never has.
+    /// How long no words have been heard in callers' pairs; none if they never
+    /// were. Pairs without tell nothing of the error rate, however many come.
     pub fn quiet(&self) -> Option<Duration> {
-        lock(&self.last_from_callers).map(|last| last.elapsed())
+        lock(&self.heard_callers).map(|last| last.elapsed())
+    }
+
+    /// Whether callers' pairs wait in which words will be heard, if they are like
+    /// the last one.
+    pub fn callers_will_do(&self) -> bool {
+        self.hears_callers.load(Ordering::Relaxed) && self.queue.has_callers()
     }
 
     /// Whether there is something that listens.
     pub fn hears(&self) -> bool {
-        *lock(&self.hearing)
+        self.listening.load(Ordering::Relaxed)
     }
 
     /// Says what keeps a part from working, or that nothing does.
@@ -108,10 +109,11 @@ impl Judge {
 
     /// What has been measured so far.
     pub fn report(&self) -> Report {
-        let trouble: Vec<String> = lock(&self.trouble).values().cloned().collect();
-        let dropped = *lock(&self.dropped);
+        let dropped = self.dropped.load(Ordering::Relaxed);
         let waiting = self.queue.len() as u64;
+        // First of the two: a pair is tallied when what it tells of trouble is said.
         let tally = lock(&self.tally);
+        let trouble: Vec<String> = lock(&self.trouble).values().cloned().collect();
         Report {
             session: self.session.id.clone(),
             samples: tally.samples(),
@@ -125,27 +127,47 @@ impl Judge {
 
     /// Judges pair after pair until the queue is closed.
     pub fn listen(&self, ears: &mut Ears) {
-        *lock(&self.hearing) = true;
+        self.listening.store(true, Ordering::Relaxed);
         while let Some(job) = self.queue.pop() {
             let started = Instant::now();
             // The bytes come from models under test: whatever they do to the
             // code that reads them must not end the judge.
-            let judged = catch_unwind(AssertUnwindSafe(|| ears.judge(&job)));
+            let judged = catch_unwind(AssertUnwindSafe(|| ears.judge(&job))).ok().flatten();
             self.metrics.listened(started.elapsed());
+            if !job.from_prompt {
+                let heard = judged.as_ref().is_some_and(|judged| judged.sample.cer.is_some());
+                self.note_caller(&job, heard);
+            }
             match judged {
-                Ok(judged) => self.note(&job, judged),
-                Err(_) => self.metrics.pair(job.from_prompt, Fate::Unheard),
+                Some(judged) => self.note(&job, judged),
+                None => self.metrics.pair(job.from_prompt, Fate::Unheard),
+            }
+        }
+    }
+
+    /// What a caller's pair tells beside its numbers: where its words were heard,
+    /// no prompts are missed, and a side with audio has pods that speak, whatever
+    /// kept them from speaking prompts.
+    fn note_caller(&self, job: &Job, heard: bool) {
+        self.hears_callers.store(heard, Ordering::Relaxed);
+        if heard {
+            *lock(&self.heard_callers) = Some(Instant::now());
+            self.trouble(Part::Prompts, None);
+        }
+        for (part, side) in [(Part::Baseline, &job.baseline), (Part::Candidate, &job.candidate)] {
+            if side.is_some() {
+                self.trouble(part, None);
             }
         }
     }
 
     fn note(&self, job: &Job, Judged { sample, deaf }: Judged) {
-        lock(&self.tally).push(&sample);
         self.metrics.pair(job.from_prompt, Fate::Judged);
         // A pair in which nothing was to be recognised says nothing of this.
         if deaf.is_some() || sample.cer.is_some() {
             self.trouble(Part::Ears, deaf.map(|error| error.to_string()));
         }
+        lock(&self.tally).push(&sample);
     }
 }
 

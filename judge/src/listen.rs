@@ -1,7 +1,7 @@
 //! One pair, from audio to numbers.
 
 use ttsfleet_ears::{
-    Clip, Mos, decode,
+    Clip, DecodeError, Mos, decode,
     prosody::{self, Contour},
 };
 
@@ -41,14 +41,15 @@ struct Heard {
 impl Ears {
     /// Listens to both sides of a pair. Audio that cannot be played is a failure
     /// of who made it; where either side failed there is nothing to compare.
-    pub fn judge(&mut self, job: &Job) -> Judged {
-        let clips = [&job.baseline, &job.candidate].map(|side| side.as_ref().and_then(clip));
+    /// None if the text is too long to be listened to.
+    pub fn judge(&mut self, job: &Job) -> Option<Judged> {
+        let clips = clips(job).ok()?;
         let failed = clips.each_ref().map(Option::is_none);
         let mut sample = Sample { from_prompt: job.from_prompt, failed, ..Sample::default() };
         let ([Some(first), Some(second)], Some(baseline), Some(candidate)) =
             (&clips, &job.baseline, &job.candidate)
         else {
-            return Judged { sample, deaf: None };
+            return Some(Judged { sample, deaf: None });
         };
         sample.total_ms = Some([baseline.total_ms, candidate.total_ms]);
         let mut deaf = None;
@@ -63,7 +64,7 @@ impl Ears {
         let sounds = first_sound(baseline, &first).zip(first_sound(candidate, &second));
         sample.first_sound_ms = sounds.map(<[f64; 2]>::from);
         compare(&mut sample, &job.text, &first, &second);
-        Judged { sample, deaf }
+        Some(Judged { sample, deaf })
     }
 
     fn listen(&mut self, clip: &Clip, script: Option<Script>, deaf: &mut Option<RecogniserError>) -> Heard {
@@ -81,12 +82,29 @@ impl Ears {
     }
 }
 
-fn clip(spoken: &Spoken) -> Option<Clip> {
+/// Audio lasts longer than is listened to.
+struct TooLong;
+
+/// Both sides' audio, where there is some that can be played. Audio that is too
+/// long is a failure only of a candidate whose stable model kept within bounds:
+/// otherwise it is the text that is long.
+fn clips(job: &Job) -> Result<[Option<Clip>; 2], TooLong> {
+    let baseline = clip(job.baseline.as_ref())?;
+    let candidate = match clip(job.candidate.as_ref()) {
+        Err(TooLong) if baseline.is_some() => None,
+        candidate => candidate?,
+    };
+    Ok([baseline, candidate])
+}
+
+fn clip(spoken: Option<&Spoken>) -> Result<Option<Clip>, TooLong> {
+    let Some(spoken) = spoken else { return Ok(None) };
     match decode(&spoken.content_type, spoken.sample_rate, &spoken.audio) {
-        Ok(clip) => Some(clip),
+        Ok(clip) => Ok(Some(clip)),
+        Err(DecodeError::TooLong) => Err(TooLong),
         Err(error) => {
             tracing::debug!(%error, "audio that cannot be played");
-            None
+            Ok(None)
         }
     }
 }
@@ -105,6 +123,8 @@ fn compare(sample: &mut Sample, text: &str, first: &Heard, second: &Heard) {
 
 #[cfg(test)]
 mod tests {
+    use ttsfleet_ears::MAX_SECONDS;
+
     use super::*;
 
     /// Hears no language.
@@ -132,15 +152,15 @@ mod tests {
         Some(Spoken { content_type, sample_rate: RATE, audio, first_audio_ms, total_ms: 100.0 })
     }
 
-    fn judge(baseline: Option<Spoken>, candidate: Option<Spoken>) -> Sample {
+    fn judge(baseline: Option<Spoken>, candidate: Option<Spoken>) -> Option<Sample> {
         let mut ears = Ears { recogniser: Box::new(Deaf), mos: Mos::load().unwrap() };
         let job = Job { text: "Good morning.".to_owned(), baseline, candidate, from_prompt: true };
-        ears.judge(&job).sample
+        ears.judge(&job).map(|judged| judged.sample)
     }
 
     #[test]
     fn the_silence_that_audio_begins_with_is_time_to_the_first_sound() {
-        let sample = judge(tone_after(100, 80.0, 0.9), tone_after(700, 20.0, 0.9));
+        let sample = judge(tone_after(100, 80.0, 0.9), tone_after(700, 20.0, 0.9)).unwrap();
         let [baseline, candidate] = sample.first_sound_ms.unwrap();
         assert!((baseline - 180.0).abs() < 15.0, "{baseline}");
         assert!((candidate - 720.0).abs() < 15.0, "{candidate}");
@@ -149,7 +169,24 @@ mod tests {
 
     #[test]
     fn audio_without_a_sound_has_no_time_to_it() {
-        let sample = judge(tone_after(0, 50.0, 0.9), tone_after(0, 50.0, 0.0));
+        let sample = judge(tone_after(0, 50.0, 0.9), tone_after(0, 50.0, 0.0)).unwrap();
         assert_eq!((sample.first_sound_ms, sample.failed), (None, [false, false]));
+    }
+
+    #[test]
+    fn audio_too_long_to_be_heard_is_no_failure_but_of_a_candidate_alone() {
+        let good = || tone_after(0, 50.0, 0.9);
+        let too_long = || tone_after(MAX_SECONDS * 1000, 50.0, 0.9);
+        let broken = || Some(Spoken { content_type: "audio/flac".to_owned(), ..good().unwrap() });
+        assert_eq!(judge(good(), too_long()).unwrap().failed, [false, true]);
+        for (baseline, candidate) in [
+            (too_long(), good()),
+            (too_long(), too_long()),
+            (too_long(), None),
+            (None, too_long()),
+            (broken(), too_long()),
+        ] {
+            assert_eq!(judge(baseline, candidate), None);
+        }
     }
 }

@@ -24,7 +24,7 @@ pub enum Fate {
     Judged,
     /// There was no room for it.
     Dropped,
-    /// What listens broke on it.
+    /// What listens broke on it, or it lasts longer than is listened to.
     Unheard,
     /// It was not of the models under test, or none.
     Refused,

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use ttsfleet_wire::judge::{Pair, Session, Side};
+use ttsfleet_wire::judge::{Audio, Pair, Session, Side};
 
 /// Longest text that is compared, in characters.
 const MOST_TEXT_CHARS: usize = 5000;
@@ -43,8 +42,6 @@ pub enum Unfit {
     OtherBaseline,
     /// The candidate's side was spoken by another model than the candidate.
     OtherCandidate,
-    /// The audio is not in base64.
-    NotBase64,
     /// The text is too long.
     TextTooLong,
 }
@@ -61,7 +58,7 @@ impl Job {
         if text.chars().count() > MOST_TEXT_CHARS {
             return Err(Unfit::TextTooLong);
         }
-        Ok(Self { text, baseline: spoken(baseline)?, candidate: spoken(candidate)?, from_prompt: false })
+        Ok(Self { text, baseline: spoken(baseline), candidate: spoken(candidate), from_prompt: false })
     }
 
     /// How much memory it takes, in bytes.
@@ -84,12 +81,16 @@ fn check(side: &Side, under_test: Option<&str>, unfit: Unfit) -> Result<(), Unfi
     }
 }
 
-fn spoken(side: Side) -> Result<Option<Spoken>, Unfit> {
+fn spoken(side: Side) -> Option<Spoken> {
     match side {
-        Side::Failed { .. } => Ok(None),
-        Side::Audio { content_type, sample_rate, audio, first_audio_ms, total_ms, digest: _ } => {
-            let audio = BASE64_STANDARD.decode(audio).map_err(|_| Unfit::NotBase64)?;
-            Ok(Some(Spoken { content_type, sample_rate, audio, first_audio_ms, total_ms }))
-        }
+        Side::Failed { .. } => None,
+        Side::Audio {
+            content_type,
+            sample_rate,
+            audio: Audio(audio),
+            first_audio_ms,
+            total_ms,
+            digest: _,
+        } => Some(Spoken { content_type, sample_rate, audio, first_audio_ms, total_ms }),
     }
 }

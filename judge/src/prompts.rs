@@ -5,10 +5,13 @@ use crate::normalise::Script;
 const ENGLISH: &str = include_str!("prompts/en.txt");
 const CHINESE: &str = include_str!("prompts/zh.txt");
 
-/// Speeds of the rounds after the first. Many models make the same audio of the
-/// same text: spoken a little faster or slower it tells something new, if less
-/// than a new text would.
-const SPEEDS: [f32; 8] = [0.95, 1.05, 0.9, 1.1, 0.97, 1.03, 0.93, 1.07];
+/// How much faster or slower than usual a text is spoken that has been spoken
+/// before, at least and at most.
+const LEAST_CHANGE: f64 = 0.03;
+const MOST_CHANGE: f64 = 0.1;
+/// Of its multiples the parts after the point lie as evenly as any number's, and
+/// none comes twice.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
 
 /// One text to speak.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,9 +33,15 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    /// Those that were given. There must be at least one.
-    pub fn given(texts: &[String]) -> Self {
-        Self { texts: texts.to_vec(), heard: true, spoken: 0 }
+    /// Those that were given. There must be at least one. Where the recogniser
+    /// hears some of them, only they are spoken.
+    pub fn given(texts: &[String], hears: impl Fn(Script) -> bool) -> Self {
+        let heard: Vec<String> = texts.iter().filter(|text| hears(Script::of(text))).cloned().collect();
+        if heard.is_empty() {
+            Self { texts: texts.to_vec(), heard: false, spoken: 0 }
+        } else {
+            Self { texts: heard, heard: true, spoken: 0 }
+        }
     }
 
     /// The built-in ones in languages (BCP 47 tags) that a model speaks; none
@@ -60,7 +69,7 @@ impl Prompts {
         self.spoken += 1;
         Prompt {
             text: self.texts[index].clone(),
-            speed: round.checked_sub(1).map(|repeated| SPEEDS[repeated % SPEEDS.len()]),
+            speed: (round > 0).then(|| speed(round)),
             baseline_first: self.spoken % 2 == 1,
         }
     }
@@ -69,6 +78,15 @@ impl Prompts {
     pub fn give_back(&mut self) {
         self.spoken = self.spoken.saturating_sub(1);
     }
+}
+
+/// The speed of a round after the first. Many models make the same audio of the
+/// same text: spoken a little faster or slower it tells something new, if less
+/// than a new text would. No two rounds have the same speed.
+fn speed(round: usize) -> f32 {
+    let place = (round as f64 * GOLDEN_RATIO).fract() * 2.0 - 1.0;
+    let change = LEAST_CHANGE + (MOST_CHANGE - LEAST_CHANGE) * place.abs();
+    (1.0 + change.copysign(place)) as f32
 }
 
 fn speaks(languages: &[String], tag: &str) -> bool {
@@ -136,11 +154,35 @@ mod tests {
     }
 
     #[test]
+    fn given_ones_that_are_not_heard_are_left_out_if_some_are() {
+        let given = ["Good day.", "今天天气很好。"].map(str::to_owned);
+        let english = |script| script == Script::Latin;
+        let some = Prompts::given(&given, english);
+        assert_eq!((some.heard(), &some.texts[..]), (true, &given[..1]));
+        let none = Prompts::given(&given[1..], english);
+        assert_eq!((none.heard(), &none.texts[..]), (false, &given[1..]));
+    }
+
+    #[test]
+    fn no_two_rounds_have_the_same_speed_or_the_usual_one() {
+        let speeds: Vec<f32> = (1..=10_000).map(speed).collect();
+        for speed in &speeds {
+            assert!((0.9..=0.97).contains(speed) || (1.03..=1.1).contains(speed), "{speed}");
+        }
+        let different: BTreeSet<u32> = speeds.iter().map(|speed| speed.to_bits()).collect();
+        assert_eq!(different.len(), speeds.len());
+        // Also the first few lie apart.
+        let mut first = speeds[..12].to_vec();
+        first.sort_by(f32::total_cmp);
+        assert!(first.windows(2).all(|pair| pair[1] - pair[0] > 0.004), "{first:?}");
+    }
+
+    #[test]
     fn they_take_turns_and_what_is_repeated_is_spoken_at_another_speed() {
-        let mut prompts = Prompts::given(&["a".to_owned(), "b".to_owned(), "c".to_owned()]);
+        let mut prompts = Prompts::given(&["a", "b", "c"].map(str::to_owned), |_| true);
         let spoken: Vec<Prompt> = (0..6).map(|_| prompts.next_prompt()).collect();
         assert_eq!(spoken.iter().map(|prompt| &prompt.text[..]).collect::<String>(), "abcabc");
-        assert_eq!((spoken[0].speed, spoken[3].speed), (None, Some(0.95)));
+        assert_eq!((spoken[2].speed, spoken[3].speed), (None, Some(speed(1))));
         assert_eq!(
             spoken.iter().map(|prompt| prompt.baseline_first).collect::<Vec<_>>(),
             [true, false, true, false, true, false]

@@ -79,13 +79,14 @@ impl Speaker {
         Ok(list.voices.into_iter().next().map(|voice| voice.languages).unwrap_or_default())
     }
 
-    /// Has a text spoken with the default voice.
+    /// Has a text spoken with the default voice, as bare samples: of a WAV file a
+    /// pod holds the beginning back, and its first audio would tell nothing.
     pub(crate) async fn speak(&self, url: &str, text: &str, speed: Option<f32>) -> Answer {
         let request = SpeechRequest {
             model: None,
             input: text.to_owned(),
             voice: None,
-            response_format: Some("wav".to_owned()),
+            response_format: Some("pcm".to_owned()),
             speed,
             stream_format: None,
             instructions: None,
@@ -200,7 +201,8 @@ mod tests {
         thread::spawn(move || {
             let (mut connection, _) = listener.accept().unwrap();
             assert!(connection.read(&mut [0; 4096]).unwrap() > 0);
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: audio/wav\r\ntransfer-encoding: chunked\r\n\r\n";
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: audio/pcm\r\nx-tts-sample-rate: 8000\r\n\
+                        transfer-encoding: chunked\r\n\r\n";
             connection.write_all(head.as_bytes()).unwrap();
             for piece in pieces {
                 write!(connection, "{:x}\r\n{piece}\r\n", piece.len()).unwrap();
@@ -214,7 +216,8 @@ mod tests {
     async fn the_first_audio_is_noted_when_it_comes_and_not_at_the_end() {
         let answer = Speaker::default().speak(&pod(["be", "gin"]), "Hello.", None).await;
         let Answer::Spoken { spoken, .. } = answer else { panic!("nothing is spoken") };
-        assert_eq!(spoken.audio, b"begin");
+        assert_eq!((&spoken.audio[..], &spoken.content_type[..]), (&b"begin"[..], "audio/pcm"));
+        assert_eq!(spoken.sample_rate, 8000);
         let (first, total) = (spoken.first_audio_ms, spoken.total_ms);
         assert!(0.0 < first && first < total, "{first}, {total}");
     }

@@ -8,18 +8,19 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode},
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 use tower::ServiceExt;
-use ttsfleet_ears::{Clip, Mos};
+use ttsfleet_ears::{Clip, MAX_SECONDS, Mos};
 use ttsfleet_judge::{
     http::routes,
-    judge::{Judge, start_listening},
+    judge::{Judge, Part, start_listening},
     listen::Ears,
     normalise::Script,
     recogniser::{Recogniser, RecogniserError},
 };
-use ttsfleet_wire::judge::{MOST_PAIR_BYTES, Pair, Quantity, Recogniser as Kind, Report, Session, Side};
+use ttsfleet_wire::judge::{
+    Audio, MOST_PAIR_BYTES, Pair, Quantity, Recogniser as Kind, Report, Session, Side,
+};
 
 const TEXT: &str = "Good morning to all of you.";
 const RATE: u32 = 16_000;
@@ -64,15 +65,15 @@ fn side(digest: &str, loudness: f32) -> Side {
         ((time * 880.0).sin() * loudness * (time / 2.0) * 32_000.0) as i16
     };
     let audio: Vec<u8> = (0..2 * RATE).flat_map(|index| sample(index).to_le_bytes()).collect();
-    of_audio(digest, "audio/pcm", BASE64_STANDARD.encode(audio))
+    of_audio(digest, "audio/pcm", audio)
 }
 
-fn of_audio(digest: &str, content_type: &str, audio: String) -> Side {
+fn of_audio(digest: &str, content_type: &str, audio: Vec<u8>) -> Side {
     Side::Audio {
         digest: digest.to_owned(),
         content_type: content_type.to_owned(),
         sample_rate: RATE,
-        audio,
+        audio: Audio(audio),
         first_audio_ms: 50.0,
         total_ms: 100.0,
     }
@@ -141,7 +142,7 @@ async fn a_side_that_failed_or_cannot_be_played_counts_as_a_failure_alone() {
     let judge = Arc::new(Judge::new(session()));
     listen(&judge);
     let failed = Side::Failed { code: "InferenceFailed".to_owned() };
-    let broken = of_audio("sha256:b", "audio/flac", BASE64_STANDARD.encode("no flac"));
+    let broken = of_audio("sha256:b", "audio/flac", b"no flac".to_vec());
     for candidate in [failed.clone(), broken] {
         post(&judge, pair(TEXT, side("sha256:a", 0.9), candidate)).await;
     }
@@ -165,6 +166,45 @@ async fn a_recogniser_that_fails_is_told_until_it_hears_again() {
 }
 
 #[tokio::test]
+async fn a_text_too_long_to_be_heard_is_counted_and_not_judged() {
+    let judge = Arc::new(Judge::new(session()));
+    listen(&judge);
+    let too_long = of_audio("sha256:a", "audio/pcm", vec![0; 2 * (RATE * MAX_SECONDS + 1) as usize]);
+    assert_eq!(post(&judge, pair(TEXT, too_long, side("sha256:b", 0.9))).await.0, StatusCode::ACCEPTED);
+    post(&judge, good()).await;
+    let report = judged(&judge, 1).await;
+    let errors = report.measures.iter().find(|measure| measure.quantity == Quantity::Errors).unwrap();
+    assert_eq!((errors.samples, errors.difference), (1, 0.0));
+    let metrics = judge.metrics.encode().unwrap();
+    assert!(metrics.contains(r#"pairs_total{source="caller",fate="unheard"} 1"#), "{metrics}");
+}
+
+#[tokio::test]
+async fn only_callers_pairs_whose_words_are_heard_keep_prompts_away() {
+    let judge = Arc::new(Judge::new(session()));
+    listen(&judge);
+    post(&judge, pair("今天天气很好。", side("sha256:a", 0.9), side("sha256:b", 0.3))).await;
+    judged(&judge, 1).await;
+    assert_eq!(judge.quiet(), None);
+    post(&judge, good()).await;
+    judged(&judge, 2).await;
+    assert!(judge.quiet().is_some());
+}
+
+#[tokio::test]
+async fn a_side_that_callers_hear_is_no_trouble_any_more() {
+    let judge = Arc::new(Judge::new(session()));
+    listen(&judge);
+    judge.trouble(Part::Baseline, Some("no old one".to_owned()));
+    judge.trouble(Part::Candidate, Some("no new one".to_owned()));
+    let failed = Side::Failed { code: "InferenceFailed".to_owned() };
+    post(&judge, pair(TEXT, side("sha256:a", 0.9), failed)).await;
+    assert_eq!(judged(&judge, 1).await.trouble.as_deref(), Some("no new one"));
+    post(&judge, good()).await;
+    assert_eq!(judged(&judge, 2).await.trouble, None);
+}
+
+#[tokio::test]
 async fn a_language_that_the_recogniser_does_not_hear_has_no_error_rate() {
     let judge = Arc::new(Judge::new(session()));
     listen(&judge);
@@ -178,11 +218,12 @@ async fn a_language_that_the_recogniser_does_not_hear_has_no_error_rate() {
 async fn what_is_not_under_test_or_no_pair_is_refused_without_a_word_of_it() {
     let judge = Arc::new(Judge::new(session()));
     let secret = "a secret of mine";
-    let unplain = of_audio("sha256:a", "audio/pcm", "%%".to_owned());
+    let short = of_audio("sha256:a", "audio/pcm", b"short".to_vec());
+    let unplain = pair(secret, short, side("sha256:b", 0.1)).replacen("c2hvcnQ=", "%%", 1);
     for (body, status, code) in [
         (pair(secret, side("sha256:x", 0.1), side("sha256:b", 0.1)), 409, "WrongModel"),
         (pair(secret, side("sha256:a", 0.1), side("sha256:a", 0.1)), 409, "WrongModel"),
-        (pair(secret, unplain, side("sha256:b", 0.1)), 400, "InvalidParameter"),
+        (unplain, 400, "InvalidJson"),
         (json!({"text": secret}).to_string(), 400, "InvalidJson"),
         (json!(secret).to_string(), 400, "InvalidJson"),
     ] {

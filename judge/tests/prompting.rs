@@ -4,7 +4,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
     time::Duration,
 };
 
@@ -23,6 +26,7 @@ use ttsfleet_judge::{
     judge::{Judge, start_listening},
     listen::Ears,
     normalise::Script,
+    pair::{Job, Spoken},
     recogniser::{Recogniser, RecogniserError},
 };
 use ttsfleet_wire::{
@@ -50,6 +54,20 @@ impl Recogniser for Deaf {
     }
 
     fn transcribe(&mut self, _: &Clip) -> Result<String, RecogniserError> {
+        Ok(String::new())
+    }
+}
+
+/// Hears a clip each time that it is told to go on.
+struct Told(Receiver<()>);
+
+impl Recogniser for Told {
+    fn hears(&self, _: Script) -> bool {
+        true
+    }
+
+    fn transcribe(&mut self, _: &Clip) -> Result<String, RecogniserError> {
+        self.0.recv().map_err(|_| RecogniserError::TooSlow(0))?;
         Ok(String::new())
     }
 }
@@ -84,20 +102,45 @@ async fn speak(State(server): State<Server>, Json(body): Json<Value>) -> Respons
             (status, Json(ErrorBody::new(code, "no", None, "r"))).into_response()
         }
         None => {
-            let tone = |index: u32| ((index as f32 * 0.3).sin() * 9000.0) as i16;
-            let audio: Vec<u8> = (0..8000).flat_map(|index| tone(index).to_le_bytes()).collect();
             let headers = [
                 ("content-type", "audio/pcm"),
                 ("x-tts-sample-rate", "8000"),
                 ("x-tts-digest", server.digest),
                 ("x-tts-queue-ms", "3"),
             ];
-            (headers, audio).into_response()
+            (headers, tone()).into_response()
         }
     }
 }
 
+/// A second of it.
+fn tone() -> Vec<u8> {
+    let sample = |index: u32| ((index as f32 * 0.3).sin() * 9000.0) as i16;
+    (0..8000).flat_map(|index| sample(index).to_le_bytes()).collect()
+}
+
+/// A caller's pair in which both say the same.
+fn callers() -> Job {
+    let content_type = "audio/pcm".to_owned();
+    let spoken =
+        Spoken { content_type, sample_rate: 8000, audio: tone(), first_audio_ms: 1.0, total_ms: 2.0 };
+    let (baseline, candidate) = (Some(spoken.clone()), Some(spoken));
+    Job { text: "Good morning.".to_owned(), baseline, candidate, from_prompt: false }
+}
+
 async fn start(baseline: Server, candidate: Server, prompts: Option<Vec<String>>) -> Arc<Judge> {
+    let judge = judge_of(baseline, candidate, prompts).await;
+    listen_and_drive(&judge, Deaf);
+    judge
+}
+
+fn listen_and_drive(judge: &Arc<Judge>, recogniser: impl Recogniser + 'static) {
+    let ears = || Ok(Ears { recogniser: Box::new(recogniser), mos: Mos::load().unwrap() });
+    start_listening(judge, ears).unwrap();
+    tokio::spawn(drive(Arc::clone(judge), |script| script == Script::Latin));
+}
+
+async fn judge_of(baseline: Server, candidate: Server, prompts: Option<Vec<String>>) -> Arc<Judge> {
     let session = Session {
         id: "s1".to_owned(),
         baseline_url: baseline.start().await,
@@ -110,10 +153,7 @@ async fn start(baseline: Server, candidate: Server, prompts: Option<Vec<String>>
         prompt_after_seconds: 0,
         recogniser: Kind::Embedded,
     };
-    let judge = Arc::new(Judge::new(session));
-    start_listening(&judge, || Ok(Ears { recogniser: Box::new(Deaf), mos: Mos::load().unwrap() })).unwrap();
-    tokio::spawn(drive(Arc::clone(&judge), |script| script == Script::Latin));
-    judge
+    Arc::new(Judge::new(session))
 }
 
 async fn until(judge: &Judge, wanted: impl Fn(&Report) -> bool) -> Report {
@@ -149,7 +189,9 @@ async fn both_speak_the_same_one_after_the_other_and_take_turns() {
             ("new", "One."),
         ]
     );
-    assert_eq!((&asked[0].1["speed"], asked[4].1["speed"].as_f64().unwrap() < 1.0), (&Value::Null, true));
+    assert!(asked[0].1["speed"].is_null() && asked[4].1["speed"].is_number());
+    assert_eq!(asked[4].1["speed"], asked[5].1["speed"]);
+    assert!(asked.iter().all(|(_, body)| body["response_format"] == "pcm"));
 }
 
 #[tokio::test]
@@ -192,4 +234,41 @@ async fn without_texts_in_the_models_language_that_is_said() {
     let judge = start(chinese, Server::new("new", &asked), None).await;
     let report = until(&judge, |report| report.samples > 0).await;
     assert!(report.trouble.unwrap().contains("recogniser"));
+}
+
+#[tokio::test]
+async fn given_texts_that_are_not_heard_are_left_out_or_else_told_of() {
+    let given = ["Good day.", "今天天气很好。"].map(str::to_owned);
+    let asked = Asked::default();
+    let judge = start(Server::new("old", &asked), Server::new("new", &asked), Some(given.to_vec())).await;
+    let report = until(&judge, |report| report.samples >= 2).await;
+    assert_eq!(report.trouble, None);
+    assert!(asked.lock().unwrap().iter().all(|(_, body)| body["input"] == "Good day."));
+
+    let silent = Some(given[1..].to_vec());
+    let judge = start(Server::new("old", &asked), Server::new("new", &asked), silent).await;
+    let report = until(&judge, |report| report.samples >= 2).await;
+    let trouble = report.trouble.unwrap();
+    assert!(
+        trouble.contains("promptsFrom") && trouble.contains("spec.rollout.judge.recogniser"),
+        "{trouble}"
+    );
+    let measured = |quantity| report.measures.iter().any(|measure| measure.quantity == quantity);
+    assert!(measured(Quantity::Mos) && measured(Quantity::Prosody));
+}
+
+#[tokio::test]
+async fn callers_pairs_keep_prompts_away_only_once_words_are_heard_in_them() {
+    let asked = Asked::default();
+    let judge = judge_of(Server::new("old", &asked), Server::new("new", &asked), None).await;
+    assert!((0..4).all(|_| judge.queue.push(callers())));
+    let (go_on, told) = channel();
+    listen_and_drive(&judge, Told(told));
+    // One is being listened to, three wait, and prompts are spoken nevertheless.
+    until(&judge, |report| report.waiting == 5).await;
+    assert!(!judge.callers_will_do() && judge.quiet().is_none());
+    assert!(asked.lock().unwrap().len() >= 4);
+    go_on.send(()).unwrap();
+    until(&judge, |report| report.samples == 1).await;
+    assert!(judge.callers_will_do() && judge.quiet().is_some());
 }

@@ -4,9 +4,10 @@ use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::KubeConfigOptions;
-use kube::{Api, Client, Config};
+use kube::{Api, Client, Config, ResourceExt};
 use serde_json::json;
 use ttsfleet_crds::TtsDeployment;
+use ttsfleet_crds::labels::{INSTANCE, NAME};
 
 /// One namespace of a cluster.
 pub(crate) struct Cluster {
@@ -24,9 +25,14 @@ impl Cluster {
         let config = Config::from_kubeconfig(&options).await.context("cannot use the kubeconfig")?;
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).context("cannot reach the cluster")?;
+        Ok(Self::in_namespace(client, namespace))
+    }
+
+    /// A namespace of the client's cluster.
+    pub(crate) fn in_namespace(client: Client, namespace: String) -> Self {
         let (fleets, pods) =
             (Api::namespaced(client.clone(), &namespace), Api::namespaced(client, &namespace));
-        Ok(Self { namespace, fleets, pods })
+        Self { namespace, fleets, pods }
     }
 
     /// The fleet.
@@ -41,16 +47,24 @@ impl Cluster {
 
     /// The fleet's pods of all kinds.
     pub(crate) async fn pods(&self, fleet: &str) -> Result<Vec<Pod>> {
-        let labels = format!("app.kubernetes.io/name=ttsfleet,app.kubernetes.io/instance={fleet}");
+        let (key, name) = NAME;
+        let labels = format!("{key}={name},{INSTANCE}={fleet}");
         let list = self.pods.list(&ListParams::default().labels(&labels)).await;
         Ok(list.context("cannot list the fleet's pods")?.items)
     }
 
-    /// Writes an annotation on the fleet.
-    pub(crate) async fn annotate(&self, fleet: &str, key: &str, value: &str) -> Result<()> {
-        let patch = json!({"metadata": {"annotations": {key: value}}});
-        let written = self.fleets.patch(fleet, &PatchParams::default(), &Patch::Merge(patch)).await;
-        written.with_context(|| format!("cannot write the annotation {key} on the fleet {fleet}"))?;
-        Ok(())
+    /// Writes an annotation on the fleet as it was read. False if somebody has
+    /// changed it since, because the annotation may hold more now than the value
+    /// knows of.
+    pub(crate) async fn annotate(&self, fleet: &TtsDeployment, key: &str, value: &str) -> Result<bool> {
+        let (name, version) = (fleet.name_any(), fleet.resource_version());
+        let patch = json!({"metadata": {"resourceVersion": version, "annotations": {key: value}}});
+        match self.fleets.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(false),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot write the annotation {key} on the fleet {name}"))
+            }
+        }
     }
 }

@@ -5,9 +5,10 @@
 use anyhow::{Result, anyhow, bail};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use ttsfleet_crds::{PoolStatus, RolloutPhase, TtsDeployment};
-
-use crate::words::title;
+use ttsfleet_crds::{
+    ABORT_ANNOTATION, BUILT_IN, PROMOTE_ANNOTATION, PoolStatus, RETRY_ANNOTATION, RolloutPhase,
+    RolloutStatus, TtsDeployment,
+};
 
 /// A word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(crate) enum Verb {
     Promote,
     /// Call a rollout off.
     Abort,
-    /// Try a refused model once more.
+    /// Try a model once more that was refused, or got no clear answer.
     Retry,
 }
 
@@ -33,9 +34,9 @@ impl Verb {
     /// The annotation that carries it.
     pub(crate) fn annotation(self) -> &'static str {
         match self {
-            Self::Promote => "ttsfleet.dev/promote",
-            Self::Abort => "ttsfleet.dev/abort",
-            Self::Retry => "ttsfleet.dev/retry",
+            Self::Promote => PROMOTE_ANNOTATION,
+            Self::Abort => ABORT_ANNOTATION,
+            Self::Retry => RETRY_ANNOTATION,
         }
     }
 
@@ -99,18 +100,17 @@ fn choose<'a>(verb: Verb, fleet: &'a TtsDeployment, pool: Option<&str>) -> Resul
 fn effect(verb: Verb, fleet: &TtsDeployment, pool: &PoolStatus) -> Result<(String, String), String> {
     match verb {
         Verb::Promote => promote(fleet, pool),
-        Verb::Abort => abort(pool),
+        Verb::Abort => abort(fleet, pool),
         Verb::Retry => retry(fleet, pool),
     }
 }
 
 fn promote(fleet: &TtsDeployment, pool: &PoolStatus) -> Result<(String, String), String> {
-    let (phase, model) = under_way(pool)?;
+    let rollout = under_way(pool)?;
+    let (phase, model) = (rollout.phase, rollout.candidate.title());
     let soak = &fleet.spec.rollout.swap.soak;
     match phase {
-        _ if fleet.spec.rollout.paused => {
-            Err(format!("spec.rollout.paused holds {model}; set it to false to let the rollout go on"))
-        }
+        _ if fleet.spec.rollout.paused => Err(held_by_the_spec(&model)),
         RolloutPhase::Paused => Ok((
             model.clone(),
             format!(
@@ -130,11 +130,21 @@ fn promote(fleet: &TtsDeployment, pool: &PoolStatus) -> Result<(String, String),
     }
 }
 
-fn abort(pool: &PoolStatus) -> Result<(String, String), String> {
-    let (phase, model) = under_way(pool)?;
-    let stable = title(pool.model.as_ref());
+fn abort(fleet: &TtsDeployment, pool: &PoolStatus) -> Result<(String, String), String> {
+    let rollout = under_way(pool)?;
+    let (phase, model) = (rollout.phase, rollout.candidate.title());
+    let stable = pool.model_title();
     let again = "It is not tried again until the spec has named another model, or you say `retry`.";
     match phase {
+        // The spec holds a rollout wherever it is, also halfway through its swaps.
+        RolloutPhase::Paused if fleet.spec.rollout.paused => Ok((
+            model.clone(),
+            format!(
+                "The rollout of {model} ends. Pods of pool {} that have swapped to it go back to the model they had \
+                 before; the others keep theirs. {again}",
+                pool.name
+            ),
+        )),
         RolloutPhase::Staging | RolloutPhase::Shadowing | RolloutPhase::Paused => Ok((
             model.clone(),
             format!("The trial of {model} ends. Pool {} keeps serving {stable}. {again}", pool.name),
@@ -148,15 +158,41 @@ fn abort(pool: &PoolStatus) -> Result<(String, String), String> {
 }
 
 fn retry(fleet: &TtsDeployment, pool: &PoolStatus) -> Result<(String, String), String> {
-    if let Ok((phase, model)) = under_way(pool) {
+    match under_way(pool) {
+        Ok(rollout) => retry_held(fleet, pool, rollout),
+        Err(_) => retry_refused(fleet, pool),
+    }
+}
+
+/// A candidate that waits is tried again unless it waits for a promotion; the
+/// spec's own hold keeps it from that as from everything.
+fn retry_held(
+    fleet: &TtsDeployment,
+    pool: &PoolStatus,
+    rollout: &RolloutStatus,
+) -> Result<(String, String), String> {
+    let (phase, model) = (rollout.phase, rollout.candidate.title());
+    if phase != RolloutPhase::Paused {
         return Err(format!("{model} is being tried right now ({phase})"));
     }
+    if fleet.spec.rollout.paused {
+        return Err(held_by_the_spec(&model));
+    }
+    if rollout.awaits_promotion() {
+        return Err(format!("{model} waits to be let in; say `promote` or `abort`"));
+    }
+    let follows = tried_again(&model, pool);
+    Ok((model, follows))
+}
+
+fn retry_refused(fleet: &TtsDeployment, pool: &PoolStatus) -> Result<(String, String), String> {
     let Some(last) = pool.history.first() else {
         return Err("no model has been tried yet".to_owned());
     };
     let wanted =
         fleet.spec.pools.iter().find(|spec| spec.name == pool.name).and_then(|spec| spec.model.as_ref());
-    let wanted = wanted.map_or("built-in".to_owned(), |model| format!("{}@{}", model.name, model.version));
+    let wanted =
+        wanted.map_or_else(|| BUILT_IN.to_owned(), |model| format!("{}@{}", model.name, model.version));
     if !["Rejected", "Reverted", "Aborted"].contains(&last.outcome.as_str()) {
         return Err(format!("{} was not refused ({})", last.model, last.outcome));
     }
@@ -166,18 +202,22 @@ fn retry(fleet: &TtsDeployment, pool: &PoolStatus) -> Result<(String, String), S
             last.model
         ));
     }
-    let follows = format!("{wanted} is tried once more in pool {}, from the beginning.", pool.name);
+    let follows = tried_again(&wanted, pool);
     Ok((wanted, follows))
 }
 
-/// The rollout under way: how far it is, and its model.
-fn under_way(pool: &PoolStatus) -> Result<(RolloutPhase, String), String> {
-    match &pool.rollout {
-        Some(rollout) if rollout.phase != RolloutPhase::Stable => {
-            Ok((rollout.phase, title(Some(&rollout.candidate))))
-        }
-        _ => Err(format!("no rollout is under way; it serves {}", title(pool.model.as_ref()))),
-    }
+fn tried_again(model: &str, pool: &PoolStatus) -> String {
+    format!("{model} is tried once more in pool {}, from the beginning.", pool.name)
+}
+
+fn held_by_the_spec(model: &str) -> String {
+    format!("spec.rollout.paused holds {model}; set it to false to let the rollout go on")
+}
+
+/// The rollout under way.
+fn under_way(pool: &PoolStatus) -> Result<&RolloutStatus, String> {
+    let rollout = pool.rollout.as_ref().filter(|rollout| rollout.phase != RolloutPhase::Stable);
+    rollout.ok_or_else(|| format!("no rollout is under way; it serves {}", pool.model_title()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod cluster;
 mod command;
 mod history;
+mod order;
 mod pods;
 mod show;
 mod status;
@@ -15,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use cluster::Cluster;
-use command::{Verb, plan};
+use command::Verb;
 
 /// Ship voices safely: see how a rollout is doing, and say how it goes on.
 #[derive(Debug, Parser)]
@@ -45,7 +46,7 @@ enum Command {
     Promote(Target),
     /// Call a rollout off: the pods keep the model that they had, or go back to it.
     Abort(Target),
-    /// Try a refused model once more.
+    /// Try a model once more that was refused, or got no clear answer.
     Retry(Target),
     /// Show how the last rollouts ended.
     History(Target),
@@ -67,9 +68,9 @@ async fn main() -> Result<()> {
     match cli.command {
         Command::Status { fleet, watch: true } => show::watch(&cluster, &fleet).await,
         Command::Status { fleet, watch: false } => show::once(&cluster, &fleet).await,
-        Command::Promote(target) => order(&cluster, Verb::Promote, &target).await,
-        Command::Abort(target) => order(&cluster, Verb::Abort, &target).await,
-        Command::Retry(target) => order(&cluster, Verb::Retry, &target).await,
+        Command::Promote(target) => carry_out(&cluster, Verb::Promote, &target).await,
+        Command::Abort(target) => carry_out(&cluster, Verb::Abort, &target).await,
+        Command::Retry(target) => carry_out(&cluster, Verb::Retry, &target).await,
         Command::History(target) => {
             let fleet = cluster.fleet(&target.fleet).await?;
             anstream::print!("{}", history::render(&fleet, target.pool.as_deref(), Timestamp::now())?);
@@ -79,11 +80,9 @@ async fn main() -> Result<()> {
 }
 
 /// Writes a command on the fleet and says what follows.
-async fn order(cluster: &Cluster, verb: Verb, target: &Target) -> Result<()> {
-    let fleet = cluster.fleet(&target.fleet).await?;
-    let plan = plan(verb, &fleet, target.pool.as_deref(), Timestamp::now())?;
-    cluster.annotate(&target.fleet, verb.annotation(), &plan.value).await?;
-    anstream::println!("{}", plan.follows);
+async fn carry_out(cluster: &Cluster, verb: Verb, target: &Target) -> Result<()> {
+    let follows = order::give(cluster, verb, &target.fleet, target.pool.as_deref()).await?;
+    anstream::println!("{follows}");
     anstream::println!("See it with: kubectl ttsfleet status {} --watch", target.fleet);
     Ok(())
 }

@@ -3,14 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
+use ttsfleet_crds::labels::{COMPONENT, POOL, TRIAL_OF};
 
 use crate::tree::{Mark, Row};
 use crate::words::age;
-
-const COMPONENT: &str = "app.kubernetes.io/component";
-const POOL: &str = "ttsfleet.dev/pool";
-/// Of shadow and judge: the pool that the model they try is meant for.
-const TRIAL_OF: &str = "ttsfleet.dev/trial-of";
 
 /// Lines of the pods of one part of the fleet; of one pool's, where it has
 /// pools.

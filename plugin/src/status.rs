@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
+use ttsfleet_crds::labels::{GATEWAY, INFERENCE, JUDGE, SHADOW};
 use ttsfleet_crds::{
     GateStatus, PoolStatus, RolloutEntry, RolloutPhase, RolloutStatus, TtsDeployment, TtsDeploymentStatus,
     Verdict,
@@ -13,7 +14,7 @@ use ttsfleet_crds::{
 use crate::history;
 use crate::pods;
 use crate::tree::{self, Mark, Row, marked};
-use crate::words::{age, short, title};
+use crate::words::{age, short};
 
 /// Ended rollouts that the tree shows.
 const SHOWN_ENTRIES: usize = 3;
@@ -31,7 +32,7 @@ pub(crate) fn render(fleet: &TtsDeployment, pods: &[Pod], now: Timestamp) -> Str
     let root = Row::new(format!("fleet {}", fleet.name_any()))
         .age(age(fleet.metadata.creation_timestamp.as_ref(), now))
         .info(format!("{} of {} ready", status.ready_replicas, status.replicas))
-        .with([gateway.with(pods::rows(pods, "gateway", None, now))])
+        .with([gateway.with(pods::rows(pods, GATEWAY, None, now))])
         .with(status.pools.iter().map(|pool| pool_row(pool, pods, now)));
     format!("{}\n{}", heading(status), tree::render(&[root]))
 }
@@ -68,10 +69,10 @@ fn pool_row(pool: &PoolStatus, pods: &[Pod], now: Timestamp) -> Row {
     let name = Some(pool.name.as_str());
     let row = Row::new(format!("pool {}", pool.name))
         .info(format!("{} of {} ready", pool.ready, pool.replicas))
-        .with([stable_row(pool).with(pods::rows(pods, "inference", name, now))]);
+        .with([stable_row(pool).with(pods::rows(pods, INFERENCE, name, now))]);
     let row = row.with(pool.rollout.as_ref().map(|rollout| {
-        let shadow = pods::rows(pods, "shadow", name, now);
-        let judge = pods::rows(pods, "judge", name, now);
+        let shadow = pods::rows(pods, SHADOW, name, now);
+        let judge = pods::rows(pods, JUDGE, name, now);
         rollout_row(rollout, pool.history.first(), now).with(shadow).with(judge).with(findings(rollout))
     }));
     let past = history::rows(&pool.history, now).into_iter().take(SHOWN_ENTRIES);
@@ -81,7 +82,7 @@ fn pool_row(pool: &PoolStatus, pods: &[Pod], now: Timestamp) -> Row {
 
 /// The model that pods are told to serve, and what they say that they serve.
 fn stable_row(pool: &PoolStatus) -> Row {
-    let model = title(pool.model.as_ref());
+    let model = pool.model_title();
     let digest = pool.model.as_ref().and_then(|model| model.digest.as_deref()).map(short);
     let served = pool.serving.iter().map(|served| {
         let pods = if served.pods == 1 { "pod serves" } else { "pods serve" };
@@ -93,7 +94,7 @@ fn stable_row(pool: &PoolStatus) -> Row {
 }
 
 fn rollout_row(rollout: &RolloutStatus, last: Option<&RolloutEntry>, now: Timestamp) -> Row {
-    let model = title(Some(&rollout.candidate));
+    let model = rollout.candidate.title();
     let since = age(Some(&rollout.since), now);
     let digest = rollout.candidate.digest.as_deref().map(short).unwrap_or_default();
     let info = format!("{digest} {}", rollout.message);

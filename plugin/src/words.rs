@@ -2,15 +2,6 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use ttsfleet_crds::PoolModel;
-
-/// A model in one word.
-pub(crate) fn title(model: Option<&PoolModel>) -> String {
-    match model {
-        Some(model) if !model.name.is_empty() => format!("{}@{}", model.name, model.version),
-        _ => "built-in".to_owned(),
-    }
-}
 
 /// Enough of a digest to tell it from others.
 pub(crate) fn short(digest: &str) -> String {

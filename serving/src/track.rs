@@ -18,6 +18,12 @@ use ttsfleet_wire::headers;
 
 use crate::{Failure, Observer, Record, traces};
 
+/// The methods by which requests are told apart. Whatever else a client sends as
+/// one would be a name of its own, of which a collector can take only so many.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+/// All other methods, as OpenTelemetry's semantic conventions call them.
+const OTHER_METHOD: &str = "HTTP";
+
 /// Axum middleware: gives the request a [`Record`] as an extension of type
 /// `Arc<Record>`, and the answer its ids.
 pub async fn track(State(observer): State<Arc<dyn Observer>>, mut request: Request, next: Next) -> Response {
@@ -43,10 +49,11 @@ pub async fn track(State(observer): State<Arc<dyn Observer>>, mut request: Reque
 
 /// Method and path; only the method where the path is none of ours.
 fn name(request: &Request) -> String {
-    let method = request.method();
+    let method = request.method().as_str();
+    let method = if METHODS.contains(&method) { method } else { OTHER_METHOD };
     match request.extensions().get::<MatchedPath>() {
         Some(path) => format!("{method} {}", path.as_str()),
-        None => method.to_string(),
+        None => method.to_owned(),
     }
 }
 
@@ -233,6 +240,16 @@ mod tests {
         let response = call(&seen, "/speak", &[("x-request-id", "not mine"), ("traceparent", "00-x")]).await;
         assert_eq!(response.headers()["x-request-id"].len(), 32);
         assert!(TraceParent::from_headers(response.headers()).is_some());
+    }
+
+    #[test]
+    fn a_method_that_a_client_made_up_is_in_no_name() {
+        let request =
+            |method: &str| axum::http::Request::builder().method(method).body(Body::empty()).unwrap();
+        let name_of = |method: &str| name(&request(method));
+        assert_eq!(METHODS.map(name_of), METHODS);
+        assert_eq!(name_of("BREW"), OTHER_METHOD);
+        assert_eq!(name_of("get"), OTHER_METHOD);
     }
 
     #[tokio::test]

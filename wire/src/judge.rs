@@ -1,6 +1,9 @@
 //! What the judge is told, what it is sent, and what it reports.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use base64::{Engine, display::Base64Display, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Port of pairs and the report.
 pub const PORT: u16 = 8080;
@@ -41,7 +44,8 @@ pub struct Session {
     pub confidence_percent: u32,
     /// Texts spoken to both where callers send too few; none: the built-in ones.
     pub prompts: Option<Vec<String>>,
-    /// Seconds without a pair from callers after which prompts fill up.
+    /// Seconds without a caller's pair in which words were heard, after which
+    /// prompts fill up.
     pub prompt_after_seconds: u32,
     /// What listens.
     pub recogniser: Recogniser,
@@ -84,8 +88,8 @@ pub enum Side {
         content_type: String,
         /// Samples per second where the audio itself does not say.
         sample_rate: u32,
-        /// The audio in base64.
-        audio: String,
+        /// The audio.
+        audio: Audio,
         /// From asking a pod to its first audio, in milliseconds, without the wait
         /// for a synthesis thread ([`crate::headers::QUEUE_MS`]): the two sides
         /// have not equally much to do.
@@ -93,11 +97,50 @@ pub enum Side {
         /// From asking a pod to its last, likewise.
         total_ms: f64,
     },
-    /// It failed.
+    /// It failed; the stable model also where another attempt made up for it, as
+    /// the candidate has only one.
     Failed {
         /// Code of the error catalogue, or what happened, in a word.
         code: String,
     },
+}
+
+/// Audio: bytes here, base64 in JSON. Megabytes of it are turned into the one or
+/// the other as they are written or read, without a text of their own between.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Audio(pub Vec<u8>);
+
+impl Serialize for Audio {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(&self.0, &BASE64_STANDARD))
+    }
+}
+
+impl<'de> Deserialize<'de> for Audio {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Base64)
+    }
+}
+
+/// Only its length: the audio is what a user wanted spoken.
+impl fmt::Debug for Audio {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Audio({} bytes)", self.0.len())
+    }
+}
+
+struct Base64;
+
+impl de::Visitor<'_> for Base64 {
+    type Value = Audio;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("audio in base64")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Audio, E> {
+        BASE64_STANDARD.decode(text).map(Audio).map_err(|_| E::custom("the audio is not in base64"))
+    }
 }
 
 /// What has been measured so far.
@@ -157,4 +200,44 @@ pub struct Measure {
     pub low: f64,
     /// Upper end.
     pub high: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> Pair {
+        let baseline = Side::Audio {
+            digest: "sha256:a".to_owned(),
+            content_type: "audio/wav".to_owned(),
+            sample_rate: 24_000,
+            audio: Audio(b"stable".to_vec()),
+            first_audio_ms: 1.5,
+            total_ms: 2.5,
+        };
+        let candidate = Side::Failed { code: "InferenceFailed".to_owned() };
+        Pair { text: "Hello.".to_owned(), baseline, candidate }
+    }
+
+    #[test]
+    fn audio_is_bytes_here_and_base64_in_json() {
+        let text = serde_json::to_string(&pair()).unwrap();
+        assert!(text.contains(r#""audio":"c3RhYmxl""#), "{text}");
+        assert_eq!(serde_json::from_str::<Pair>(&text).unwrap(), pair());
+        let escaped = text.replacen("c3Rh", "\\u00633Rh", 1);
+        assert_eq!(serde_json::from_str::<Pair>(&escaped).unwrap(), pair());
+    }
+
+    #[test]
+    fn what_is_no_base64_is_refused_without_a_word_of_it() {
+        let text = serde_json::to_string(&pair()).unwrap().replacen("c3RhYmxl", "a secret", 1);
+        let error = serde_json::from_str::<Pair>(&text).unwrap_err().to_string();
+        assert!(error.contains("base64") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn audio_is_not_printed() {
+        let printed = format!("{:?}", Audio(b"stable".to_vec()));
+        assert_eq!(printed, "Audio(6 bytes)");
+    }
 }

@@ -50,11 +50,15 @@ pub struct MirrorRoute {
     pub judge: String,
     /// Share of the pool's requests, in percent, 1 to 100.
     pub percent: u32,
-    /// Longest wait for the candidate's last audio, in milliseconds.
+    /// Longest wait for the candidate's last audio, in milliseconds. Answers
+    /// that take the stable model more than half of it are not copied, so that
+    /// only a candidate that is twice as slow fails.
     pub timeout_ms: u32,
-    /// Longest audio of either side, in bytes.
+    /// Longest audio of the candidate, in bytes. Answers of the stable model that
+    /// are longer than half of it are not copied, likewise.
     pub max_bytes: u32,
-    /// Copies under way at once in one gateway; more are not made.
+    /// Copies under way at once in one gateway, whichever pools they are of; more
+    /// are not made.
     pub concurrency: u32,
 }
 

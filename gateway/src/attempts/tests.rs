@@ -33,6 +33,8 @@ fn address(number: u8) -> SocketAddr {
 
 struct Run {
     ended: Result<(u8, u32), Exhausted>,
+    /// Pool and code of what failed before the answer.
+    failed_first: Option<(String, ErrorCode)>,
     called: Vec<u8>,
     took: Duration,
 }
@@ -72,8 +74,10 @@ async fn run_on(
             }
         })
         .await;
+    let failed_first = ended.as_ref().ok().and_then(|answered| answered.failed_first.as_ref());
+    let failed_first = failed_first.map(|first| (first.pool.name.clone(), first.code));
     let ended = ended.map(|answered| (answered.answer, answered.attempts));
-    Run { ended, called: called.into_inner(), took: begun.elapsed() }
+    Run { ended, failed_first, called: called.into_inner(), took: begun.elapsed() }
 }
 
 async fn run(behaviour: Behaviour) -> Run {
@@ -199,6 +203,47 @@ async fn a_pod_that_is_lost_while_it_is_waited_for_is_left_at_once() {
     lose.await.unwrap();
     assert_eq!(answered.map(|answered| answered.attempts).unwrap(), 2);
     assert_eq!(begun.elapsed(), SOON);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_first_attempt_failed_with_comes_with_the_answer() {
+    let fails_first = |pod: u8| if pod == 1 { Play::Fail } else { Play::Answer(SOON) };
+    let pools = vec![pool("main", &[1]), pool("backup", &[11])];
+    let budget = RetryBudget::new(std::time::Instant::now());
+    let run = run_with(pools, &budget, fails_first).await;
+    assert_eq!(run.called, [1, 11]);
+    assert_eq!(run.failed_first, Some(("main".to_owned(), ErrorCode::InferenceFailed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_full_late_or_away_has_not_failed_first() {
+    let plays: [fn() -> Play; 3] = [|| Play::Full, || Play::Unreachable, || Play::Hang];
+    for first in plays {
+        let calls = Cell::new(0);
+        let play = |_| {
+            calls.set(calls.get() + 1);
+            if calls.get() == 1 { first() } else { Play::Answer(SOON) }
+        };
+        let budget = RetryBudget::new(std::time::Instant::now());
+        let run = run_on(Route::new(sample()).unwrap(), vec![pool("main", &[1, 2])], &budget, play).await;
+        assert_eq!((run.called.len(), run.failed_first), (2, None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_a_late_pod_nor_one_that_fails_beside_it_has_failed_first() {
+    let (run, ..) = late(sample(), &[1, 2], || Play::Answer(SOON)).await;
+    assert_eq!((run.called.len(), run.failed_first), (2, None), "the first was given up");
+
+    let calls = Cell::new(0);
+    let play = |_| {
+        calls.set(calls.get() + 1);
+        if calls.get() == 1 { Play::Answer(Duration::from_secs(2)) } else { Play::Fail }
+    };
+    let budget = RetryBudget::new(std::time::Instant::now());
+    let run = run_on(Route::new(sample()).unwrap(), vec![pool("main", &[1, 2])], &budget, play).await;
+    assert_eq!(run.ended.unwrap(), (run.called[0], 2));
+    assert_eq!((run.called.len(), run.failed_first), (2, None));
 }
 
 /// Pods of the main pool, the first of which to be asked hangs, and the others

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use bytes::BytesMut;
-use ttsfleet_wire::headers;
+use ttsfleet_wire::{error::ErrorCode, headers};
 
 use super::{Fate, Ticket, ask::ask};
 use crate::upstream::{Answer, Forward};
@@ -50,12 +50,20 @@ pub(super) struct Spoken {
     pub(super) total: Duration,
 }
 
+/// One side's audio, or the code it failed with.
+pub(super) type Made = Result<Spoken, &'static str>;
+
 /// Copies an answer. Dropped before its end, it was one whose caller left.
 pub(crate) struct Tap {
     ticket: Ticket,
     forward: Forward,
+    /// What the stable model failed with at first: then only the end of the
+    /// answer is waited for.
+    failed: Option<&'static str>,
     said: Said,
     audio: BytesMut,
+    /// Bytes handed to the caller.
+    passed: usize,
     /// The audio's length, where the pod declares it: after its last byte
     /// nobody asks for more.
     declared: Option<usize>,
@@ -68,14 +76,21 @@ pub(crate) struct Tap {
 }
 
 impl Tap {
-    pub(super) fn new(ticket: Ticket, answer: &Answer, forward: &Forward) -> Self {
+    pub(super) fn new(
+        ticket: Ticket,
+        answer: &Answer,
+        forward: &Forward,
+        failed: Option<&'static str>,
+    ) -> Self {
         let map = &answer.head.headers;
         let length = map.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         Self {
             ticket,
             forward: forward.clone(),
+            failed,
             said: Said::from_headers(map),
             audio: BytesMut::new(),
+            passed: 0,
             declared: length,
             asked: answer.asked,
             first_after: answer.first_after,
@@ -87,13 +102,16 @@ impl Tap {
     /// Copies a piece that is about to be handed to the caller; none when that
     /// was the end, or too much.
     pub(crate) fn take(mut self, bytes: &Bytes) -> Option<Self> {
-        if self.audio.len() + bytes.len() > self.ticket.mirroring.rule.max_bytes {
-            self.ticket.fate = Fate::TooLong;
-            return None;
+        self.passed += bytes.len();
+        if self.failed.is_none() {
+            if self.passed > self.ticket.mirroring.rule.max_bytes / 2 {
+                self.ticket.fate = Fate::TooLong;
+                return None;
+            }
+            self.audio.extend_from_slice(bytes);
         }
-        self.audio.extend_from_slice(bytes);
         self.handed = Some(Instant::now());
-        if self.declared == Some(self.audio.len()) {
+        if self.declared == Some(self.passed) {
             self.ended();
             return None;
         }
@@ -108,18 +126,32 @@ impl Tap {
     }
 
     /// The answer broke off.
-    pub(crate) fn broke(mut self) {
-        self.ticket.fate = Fate::BrokeOff;
+    pub(crate) fn broke(self, code: ErrorCode) {
+        self.end(Some(code.entry().code));
     }
 
-    /// The answer is whole: now the candidate is asked.
+    /// The answer is whole.
     pub(crate) fn ended(self) {
-        let Self { mut ticket, forward, said, audio, asked, first_after, held_up, .. } = self;
-        let total = asked.elapsed();
-        if held_up > NOT_SLOW.max(total / SMALL_PART) {
-            ticket.fate = Fate::CallerSlow;
-            return;
+        self.end(None);
+    }
+
+    /// The caller has all that it gets: now the candidate is asked.
+    fn end(self, broke: Option<&'static str>) {
+        let total = self.asked.elapsed();
+        let held_up = self.held_up > NOT_SLOW.max(total / SMALL_PART);
+        let Self { mut ticket, forward, failed, said, audio, first_after, .. } = self;
+        let late = total > ticket.mirroring.rule.timeout / 2;
+        let baseline = match (failed, broke) {
+            (Some(code), _) => Ok(Err(code)),
+            // That may be why it broke off, too: the pod does not wait for ever.
+            _ if held_up => Err(Fate::CallerSlow),
+            (None, Some(code)) => Ok(Err(code)),
+            (None, None) if late => Err(Fate::TooLong),
+            (None, None) => Ok(Ok(Spoken { said, audio, first_after, total })),
+        };
+        match baseline {
+            Ok(baseline) => drop(tokio::spawn(ask(ticket, forward, baseline))),
+            Err(fate) => ticket.fate = fate,
         }
-        tokio::spawn(ask(ticket, forward, Spoken { said, audio, first_after, total }));
     }
 }

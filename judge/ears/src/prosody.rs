@@ -39,6 +39,8 @@ pub struct Contour {
     /// Frames of silence before.
     lead: usize,
     frames: Vec<Frame>,
+    /// Frames of silence after.
+    trail: usize,
 }
 
 /// What is heard every 10 ms.
@@ -55,7 +57,7 @@ struct Frame {
 impl Contour {
     /// What [`analyse`] says of a clip in which nothing is said.
     fn empty() -> Self {
-        Self { lead: 0, frames: Vec::new() }
+        Self { lead: 0, frames: Vec::new(), trail: 0 }
     }
 
     /// Seconds of silence before the first sound; none if there is no sound.
@@ -112,7 +114,7 @@ pub fn analyse(clip: &Clip) -> Contour {
     });
     let first = sounds.iter().position(|sound| *sound).unwrap_or(0);
     let last = sounds.iter().rposition(|sound| *sound).map_or(0, |last| last + 1);
-    Contour { lead: first, frames: frames.skip(first).take(last - first).collect() }
+    Contour { lead: first, frames: frames.skip(first).take(last - first).collect(), trail: count - last }
 }
 
 fn seconds(frames: usize) -> f32 {

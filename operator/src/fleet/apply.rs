@@ -76,17 +76,20 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
-    /// How the fleet's status puts it; none for what the next try may solve.
-    pub fn problem(&self) -> Option<Problem> {
+    /// How the fleet's status puts it.
+    pub fn problem(&self) -> Problem {
         let reason = match self {
             Self::NameConflict { .. } => Reason::NameConflict,
             Self::Leaving(_) => Reason::WaitingForCleanup,
-            Self::Refused { .. } => Reason::ChangeRefused,
+            Self::Refused { .. } | Self::Transient { .. } => Reason::ChangeRefused,
             Self::KindMissing { .. } => Reason::ExposeUnavailable,
             Self::Overridden { .. } => Reason::Overridden,
-            Self::Transient { .. } => return None,
         };
-        Some(Problem { reason, message: self.to_string(), until: None })
+        let message = match self {
+            Self::Transient { source, .. } => format!("{self}, and it is tried again: {source}"),
+            _ => self.to_string(),
+        };
+        Problem { reason, message, until: None }
     }
 }
 

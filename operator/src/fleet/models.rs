@@ -48,6 +48,8 @@ pub(crate) async fn examine(
     live: &mut Live,
     now: Timestamp,
 ) -> Result<Vec<PoolPass>, Error> {
+    let names: Vec<&str> = fleet.pools.iter().map(|pool| pool.name.as_str()).collect();
+    context.memory.keep_pools(&fleet.owner.uid, &names);
     let found = fleet.pools.iter().map(|pool| record::find(context, fleet, pool, live));
     let found = try_join_all(found).await?;
     for object in found.iter().filter_map(|found| found.object.as_ref()) {
@@ -68,7 +70,7 @@ async fn examine_pool(
     fleet: &Fleet,
     pool: &FleetPool,
     commands: &Commands,
-    before: OnRecord,
+    mut before: OnRecord,
     live: &Live,
     now: Timestamp,
 ) -> Result<PoolPass, Error> {
@@ -81,6 +83,10 @@ async fn examine_pool(
     let mut observed = observe::pool(context, fleet, pool, &plan, live, now).await?;
     if let Prompts::Missing(words) = &plan.prompts {
         observed.view.judge_problem = Some(words.clone());
+    }
+    if let Some(model) = observed.view.served_by_most().filter(|_| before.is_first) {
+        // The record was lost: what callers hear is not replaced untested.
+        before.record = PoolRecord::first(model.clone());
     }
     let decision = decide(&fleet.rollout.of_pool(pool), commands, &before.record, &observed.view);
     plan.record = decision.record.clone();

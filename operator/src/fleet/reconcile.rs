@@ -1,7 +1,7 @@
 //! One pass over one fleet.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,6 +26,10 @@ use crate::kinds::Live;
 use crate::metrics::Metrics;
 use crate::rollout::Note;
 use crate::{Clock, FIELD_MANAGER};
+
+/// Failed passes in a row after which the status says what fails, although the
+/// next try may help.
+const FAILURES_TOLD: u32 = 3;
 
 /// What a pass works with.
 pub struct Context {
@@ -97,6 +101,9 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
     });
     write_status(&context, &object, &status).await?;
     publish(&context, &object, &status, &pass).await;
+    if let Some(error) = pass.failed {
+        return Err(error.into());
+    }
     context.failures.forget(&object);
     Ok(recheck.into_iter().flatten().min().map_or_else(Action::await_change, Action::requeue))
 }
@@ -116,6 +123,8 @@ impl Context {
 struct Pass {
     fleet: Option<Fleet>,
     obstacle: Option<Problem>,
+    /// What the next try may solve: the pass is repeated.
+    failed: Option<ApplyError>,
     changes: Changes,
     models: Vec<PoolProgress>,
     notes: Vec<Note>,
@@ -145,28 +154,28 @@ async fn carry_out(
     let mut applier = Applier { client, repairs, metrics, now, fleet: &fleet, changes: Changes::default() };
     let recorded = models::put_on_record(context, &mut applier, &pools, live).await;
     let mut pass = Pass { models: models::progress(&pools), ..Pass::default() };
-    match recorded {
+    let written = match recorded {
         Ok(()) => {
-            let result = applier.apply(&wanted, live).await;
+            let written = applier.apply(&wanted, live).await;
             pass.recheck = models::recheck(&pools);
             // What is there keeps serving, and is reported. Pods go on with their
             // models, whatever keeps other objects from being as they shall be.
-            pass.obstacle = obstacle(result)?;
             pass.notes = models::carry_out(context, &fleet, &pools).await;
+            written
         }
-        Err(error) => pass.obstacle = obstacle(Err(error))?,
+        // What is not on record has not happened.
+        Err(error @ ApplyError::Transient { .. }) => return Err(error.into()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = written {
+        let is_transient = matches!(error, ApplyError::Transient { .. });
+        let is_lasting = !is_transient || context.failures.in_a_row(object) >= FAILURES_TOLD;
+        pass.obstacle = is_lasting.then(|| error.problem());
+        pass.failed = is_transient.then_some(error);
     }
     pass.changes = applier.changes;
     pass.fleet = Some(fleet);
     Ok(pass)
-}
-
-/// What is for the status to say; an error where trying again may help.
-fn obstacle(result: Result<(), ApplyError>) -> Result<Option<Problem>, ApplyError> {
-    match result {
-        Ok(()) => Ok(None),
-        Err(error) => error.problem().map(Some).ok_or(error),
-    }
 }
 
 /// When to look again although nothing has changed. Objects of others are not
@@ -231,14 +240,22 @@ pub struct Failures(Mutex<HashMap<String, u32>>);
 impl Failures {
     /// Counts another failure, and says how long to wait after it.
     pub fn next_delay(&self, object: &TtsDeployment) -> Duration {
-        let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut counts = self.counts();
         let count = counts.entry(key(object)).or_default();
         *count = count.saturating_add(1);
         delay(*count)
     }
 
+    fn in_a_row(&self, object: &TtsDeployment) -> u32 {
+        self.counts().get(&key(object)).copied().unwrap_or(0)
+    }
+
     fn forget(&self, object: &TtsDeployment) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&key(object));
+        self.counts().remove(&key(object));
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,8 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use ttsfleet_crds::conditions::{ConditionType, Reason};
 use ttsfleet_crds::{
-    GatewayStatus, Pool, PoolModel, PoolStatus, RolloutPhase, RolloutStatus, TtsDeployment,
-    TtsDeploymentStatus,
+    GatewayStatus, Pool, PoolStatus, RolloutPhase, RolloutStatus, TtsDeployment, TtsDeploymentStatus,
 };
 use ttsfleet_wire::model::ModelRecord;
 
@@ -110,9 +109,9 @@ pub fn derive(view: &View<'_>) -> TtsDeploymentStatus {
         replicas: counts.pools.iter().map(|count| count.there).sum(),
         ready_replicas: counts.speaking(),
         selector: labels::selector_text(&labels::pods_selector(&object.name_any())),
-        candidate: on_its_way.map_or_else(String::new, |rollout| title(Some(&rollout.candidate))),
+        candidate: on_its_way.map_or_else(String::new, |rollout| rollout.candidate.title()),
         phase: on_its_way.map_or(RolloutPhase::Stable, |rollout| rollout.phase).to_string(),
-        model: pools.first().map_or_else(String::new, |pool| title(pool.model.as_ref())),
+        model: pools.first().map_or_else(String::new, PoolStatus::model_title),
         gateway: GatewayStatus { replicas: counts.gateway.there, ready: counts.gateway.ready },
         pools,
         conditions,
@@ -329,13 +328,6 @@ fn pool_status(view: &View<'_>, pool: &Pool, count: &Count) -> PoolStatus {
 
 fn is_under_way(rollout: &RolloutStatus) -> bool {
     rollout.phase != RolloutPhase::Stable
-}
-
-fn title(model: Option<&PoolModel>) -> String {
-    match model {
-        Some(model) if !model.version.is_empty() => format!("{}@{}", model.name, model.version),
-        _ => "built-in".to_owned(),
-    }
 }
 
 #[cfg(test)]

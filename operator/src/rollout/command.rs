@@ -2,18 +2,10 @@
 
 use std::collections::BTreeMap;
 
+pub use ttsfleet_crds::{ABORT_ANNOTATION, PROMOTE_ANNOTATION, RETRY_ANNOTATION};
 use ttsfleet_wire::model::ModelRecord;
 
 use super::record::pinned;
-
-/// Swap a candidate in that waits, as `POOL/MODEL` or `POOL/MODEL/TIME`;
-/// several are separated by commas. MODEL is `name@version` or a digest. TIME
-/// only tells one command from an earlier one of the same words.
-pub const PROMOTE_ANNOTATION: &str = "ttsfleet.dev/promote";
-/// Call a rollout off, likewise.
-pub const ABORT_ANNOTATION: &str = "ttsfleet.dev/abort";
-/// Try a refused model once more, likewise.
-pub const RETRY_ANNOTATION: &str = "ttsfleet.dev/retry";
 
 /// The commands for one pool. They stay written on the fleet; each has its
 /// effect once, and the record remembers those that have had it.
@@ -78,4 +70,20 @@ fn list(verb: &str, text: &str, pool: &str) -> Vec<Command> {
         Some(Command { id: format!("{verb} {}", word.trim()), model: model.to_owned() })
     };
     text.split(',').filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ttsfleet_crds::PoolModel;
+
+    use super::*;
+
+    #[test]
+    fn a_command_names_the_built_in_voice_as_the_status_does() {
+        let word = format!("main/{}/2026-11-24T17:00:00Z", PoolModel::built_in(None).title());
+        let annotations = BTreeMap::from([(ABORT_ANNOTATION.to_owned(), word)]);
+        let commands = Commands::read(&annotations, "main");
+        assert_eq!(commands.abort.len(), 1);
+        assert!(commands.abort[0].is_about(&ModelRecord::default(), None), "{commands:?}");
+    }
 }

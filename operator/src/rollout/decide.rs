@@ -1,5 +1,4 @@
-//! The one function that decides, and what a step from one phase to the next
-//! does to the record.
+//! The one function that decides.
 
 use std::time::Duration;
 
@@ -7,12 +6,11 @@ use jiff::Timestamp;
 use ttsfleet_crds::{RolloutPhase, Strategy};
 use ttsfleet_wire::model::ModelRecord;
 
+use super::apply::{apply, new_trial};
 use super::command::{Command, Commands};
 use super::decision::{Comparison, Decision, Note, Order, Wants};
-use super::record::{
-    Ended, Ending, Entry, Hold, MOST_ENTRIES, Outcome, PoolRecord, Previous, Rollout, pinned, same_model,
-};
-use super::view::{PoolSpec, PoolView};
+use super::record::{Ending, Hold, Outcome, PoolRecord, Rollout, same_model};
+use super::view::{PoolSpec, PoolView, ProblemKind};
 use super::{orders, pods, report, swap, trial};
 
 /// How often pods and judge are looked at while something is under way.
@@ -34,7 +32,7 @@ pub fn decide(spec: &PoolSpec, commands: &Commands, record: &PoolRecord, view: &
     let progress = report::progress(spec, &next, view, message);
     Decision {
         quality: report::quality(spec, &next, view, &progress),
-        recheck: recheck(spec, &next, next != *record, &orders),
+        recheck: recheck(&next, next != *record, &orders),
         wants: wants(&next),
         record: next,
         orders,
@@ -63,11 +61,31 @@ impl Input<'_> {
         elapsed(then, rollout.held_since.unwrap_or(self.view.now))
     }
 
-    /// Whether nobody is left to be spared an untested model, or to compare it
-    /// with.
+    /// Whether nobody hears the pool.
     pub(super) fn is_down(&self, rollout: &Rollout) -> bool {
-        let empty = self.spec.replicas == 0 && self.view.pods.is_empty();
-        empty || rollout.down_since.is_some_and(|since| elapsed(since, self.view.now) >= DOWN)
+        self.is_scaled_to_none()
+            || rollout.down_since.is_some_and(|since| elapsed(since, self.view.now) >= DOWN)
+    }
+
+    /// Whether it is down and will not come up by itself, so that nobody is left
+    /// to be spared an untested model, or to compare it with. A pod that takes
+    /// long to start is not broken.
+    pub(super) fn is_broken(&self, rollout: &Rollout) -> bool {
+        let pods = &self.view.pods;
+        let crash = !pods.is_empty() && pods.iter().all(|pod| pod.has(ProblemKind::Crashed));
+        crash && self.is_down(rollout)
+    }
+
+    fn is_scaled_to_none(&self) -> bool {
+        self.spec.replicas == 0 && self.view.pods.is_empty()
+    }
+
+    /// Whether the rollout stays where it is: by the spec's word, or because
+    /// there are no pods to compare with.
+    fn is_held(&self, rollout: &Rollout) -> bool {
+        let compares = matches!(rollout.phase, RolloutPhase::Staging | RolloutPhase::Shadowing);
+        let nothing_to_compare = rollout.tested && compares && self.is_scaled_to_none();
+        rollout.phase != RolloutPhase::Reverting && (self.spec.paused || nothing_to_compare)
     }
 
     /// Whether one of the commands is about the candidate.
@@ -119,11 +137,12 @@ fn tidy(spec: &PoolSpec, commands: &Commands, record: &PoolRecord) -> PoolRecord
 fn step(input: &Input<'_>, record: &mut PoolRecord, notes: &mut Vec<Note>) -> Option<String> {
     let Some(mut rollout) = record.rollout.take() else {
         record.rollout = begin(input, record, notes);
+        spend_late(input, record);
         return None;
     };
     keep_time(input, &mut rollout);
     let before = rollout.clone();
-    let ended = interrupted(input, record, &rollout).or_else(|| no_longer_tested(input, &mut rollout));
+    let ended = interrupted(input, record, &rollout).or_else(|| tested_otherwise(input, &mut rollout));
     let next = ended.unwrap_or_else(|| match rollout.phase {
         RolloutPhase::Stable | RolloutPhase::Staging => trial::staging(input, &record.stable, &mut rollout),
         RolloutPhase::Shadowing => trial::shadowing(input, &mut rollout),
@@ -173,7 +192,7 @@ fn begin(input: &Input<'_>, record: &mut PoolRecord, notes: &mut Vec<Note>) -> O
         hold: None,
         held_since: None,
         down_since: None,
-        trial: trial(view),
+        trial: new_trial(view),
         headway: 0,
         headway_at: None,
         before: None,
@@ -182,13 +201,19 @@ fn begin(input: &Input<'_>, record: &mut PoolRecord, notes: &mut Vec<Note>) -> O
     })
 }
 
-/// Notes since when the pool is down, and keeps the time for which the spec
-/// holds the rollout out of its deadlines.
+/// What was said too late, of a rollout that has ended, does nothing to the next.
+fn spend_late(input: &Input<'_>, record: &mut PoolRecord) {
+    let late = input.commands.promote.iter().chain(&input.commands.abort);
+    record.spent.extend(late.map(|command| command.id.clone()));
+}
+
+/// Notes since when the pool is down, and keeps the time for which the rollout
+/// is held out of its deadlines.
 fn keep_time(input: &Input<'_>, rollout: &mut Rollout) {
     let now = input.view.now;
     let up = input.view.pods.iter().any(|pod| pod.ready);
     rollout.down_since = (!up).then(|| rollout.down_since.unwrap_or(now));
-    if input.spec.paused && rollout.phase != RolloutPhase::Reverting {
+    if input.is_held(rollout) {
         rollout.held_since.get_or_insert(now);
     } else if let Some(held) = rollout.held_since.take() {
         let pause = now.duration_since(held);
@@ -220,131 +245,30 @@ fn interrupted(input: &Input<'_>, record: &PoolRecord, rollout: &Rollout) -> Opt
 }
 
 /// A spec that no longer asks for a comparison ends the one under way, or the
-/// wait for one.
-fn no_longer_tested(input: &Input<'_>, rollout: &mut Rollout) -> Option<Next> {
-    let passed = rollout.hold == Some(Hold::AwaitingPromotion);
-    let trial = match rollout.phase {
+/// wait for one; one that asks for it now gets it while no caller has heard the
+/// candidate.
+fn tested_otherwise(input: &Input<'_>, rollout: &mut Rollout) -> Option<Next> {
+    let wanted = input.spec.strategy == Strategy::Shadow;
+    let passed = rollout.tested && rollout.hold == Some(Hold::AwaitingPromotion);
+    let undecided = match rollout.phase {
         RolloutPhase::Staging | RolloutPhase::Shadowing => true,
         RolloutPhase::Paused => !passed,
         _ => false,
     };
-    if !trial || !rollout.tested || input.spec.strategy == Strategy::Shadow {
+    if !undecided || rollout.tested == wanted {
         return None;
     }
-    rollout.tested = false;
-    let message = "the spec no longer asks for a comparison: it is fetched by the pods, untested";
+    rollout.tested = wanted;
+    let message = match wanted {
+        true => "the spec asks for a comparison now: it is loaded in the shadow",
+        false => "the spec no longer asks for a comparison: it is fetched by the pods, untested",
+    };
     Some(Next::Go(RolloutPhase::Staging, message.to_owned()))
 }
 
 /// The model that a rollout goes back to.
 fn old(record: &PoolRecord) -> &ModelRecord {
     record.previous.as_ref().map_or(&record.stable, |previous| &previous.record)
-}
-
-fn apply(
-    input: &Input<'_>,
-    record: &mut PoolRecord,
-    rollout: Rollout,
-    next: Next,
-    notes: &mut Vec<Note>,
-) -> Option<String> {
-    match next {
-        Next::Stay(message) => {
-            record.rollout = Some(rollout);
-            return message;
-        }
-        Next::Go(phase, message) => enter(input, record, rollout, phase, message, notes),
-        Next::Hold(hold, message) => {
-            let rollout = Rollout { hold: Some(hold), ..rollout };
-            enter(input, record, rollout, RolloutPhase::Paused, message, notes);
-        }
-        Next::Adopt(message) => {
-            record.stable = rollout.candidate.clone();
-            let ending = Ending { outcome: Outcome::Promoted, message, refused: false };
-            finish(input, record, &rollout, ending, notes);
-        }
-        Next::End(ending) if matches!(rollout.phase, RolloutPhase::Promoting | RolloutPhase::Soaking) => {
-            if let Some(previous) = record.previous.take() {
-                record.stable = previous.record;
-            }
-            let message = ending.message.clone();
-            let rollout = Rollout { ending: Some(ending), ..rollout };
-            enter(input, record, rollout, RolloutPhase::Reverting, message, notes);
-        }
-        Next::End(ending) => finish(input, record, &rollout, ending, notes),
-        Next::Done(message) => {
-            let promoted = Ending { outcome: Outcome::Promoted, message, refused: false };
-            let ending = rollout.ending.clone().unwrap_or(promoted);
-            finish(input, record, &rollout, ending, notes);
-        }
-    }
-    None
-}
-
-fn enter(
-    input: &Input<'_>,
-    record: &mut PoolRecord,
-    mut rollout: Rollout,
-    phase: RolloutPhase,
-    message: String,
-    notes: &mut Vec<Note>,
-) {
-    let (pods, now) = (&input.view.pods, input.view.now);
-    match phase {
-        RolloutPhase::Staging => {
-            let about = |command: &&Command| {
-                command.is_about(&rollout.candidate, rollout.candidate_digest.as_deref())
-            };
-            let meant = input.commands.retry.iter().filter(about);
-            record.spent.extend(meant.map(|command| command.id.clone()));
-            rollout.trial = trial(input.view);
-            rollout.candidate_digest = None;
-        }
-        RolloutPhase::Promoting => {
-            rollout.baseline_digest =
-                rollout.baseline_digest.take().or_else(|| pods::reported_digest(pods, &record.stable));
-            rollout.seen = pods::seen(pods, &rollout.candidate);
-        }
-        RolloutPhase::Soaking => {
-            let old = std::mem::replace(&mut record.stable, rollout.candidate.clone());
-            record.previous = Some(Previous { record: old, digest: rollout.baseline_digest.clone() });
-        }
-        RolloutPhase::Stable | RolloutPhase::Shadowing | RolloutPhase::Paused | RolloutPhase::Reverting => {}
-    }
-    rollout.hold = rollout.hold.filter(|_| phase == RolloutPhase::Paused);
-    (rollout.phase, rollout.since, rollout.held_since) = (phase, now, None);
-    rollout.message.clone_from(&message);
-    let title = rollout.candidate.title();
-    notes.push(report::entered(phase, rollout.hold, &format!("{title}: {message}")));
-    record.rollout = Some(rollout);
-}
-
-fn finish(
-    input: &Input<'_>,
-    record: &mut PoolRecord,
-    rollout: &Rollout,
-    ending: Ending,
-    notes: &mut Vec<Note>,
-) {
-    let Ending { outcome, message, refused } = ending;
-    let Rollout { candidate, samples, gates, .. } = rollout.clone();
-    let digest = rollout.candidate_digest.clone().or_else(|| pinned(&candidate).map(str::to_owned));
-    let at = input.view.now;
-    notes.push(report::ended(outcome, &format!("{}: {message}", candidate.title())));
-    let commands = input.commands.all();
-    let meant = commands.filter(|command| command.is_about(&candidate, digest.as_deref()));
-    record.spent.extend(meant.map(|command| command.id.clone()));
-    let model = candidate.title();
-    record.history.insert(0, Entry { model, digest: digest.clone(), outcome, message: message.clone(), at });
-    record.history.truncate(MOST_ENTRIES);
-    let worth_knowing = refused || outcome == Outcome::Promoted;
-    record.last = worth_knowing.then_some(Ended { candidate, digest, outcome, message, at, samples, gates });
-    record.previous = None;
-}
-
-/// The time at which a trial begins is unlike that of any other of the pool.
-fn trial(view: &PoolView) -> String {
-    view.now.as_millisecond().to_string()
 }
 
 fn wants(record: &PoolRecord) -> Wants {
@@ -364,13 +288,14 @@ fn wants(record: &PoolRecord) -> Wants {
     }
 }
 
-fn recheck(spec: &PoolSpec, record: &PoolRecord, changed: bool, orders: &[Order]) -> Option<Duration> {
+fn recheck(record: &PoolRecord, changed: bool, orders: &[Order]) -> Option<Duration> {
     let phase = record.rollout.as_ref().map(|rollout| rollout.phase);
+    let is_held = record.rollout.as_ref().is_some_and(|rollout| rollout.held_since.is_some());
     match phase {
         _ if changed || !orders.is_empty() => Some(POLL),
         None | Some(RolloutPhase::Paused) => None,
         Some(RolloutPhase::Reverting) => Some(POLL),
-        Some(_) if spec.paused => Some(SLOW_POLL),
+        Some(_) if is_held => Some(SLOW_POLL),
         Some(_) => Some(POLL),
     }
 }

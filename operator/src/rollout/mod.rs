@@ -7,6 +7,7 @@
 //! step is decided from what the record, the spec and the pods say, and every
 //! order may be given again.
 
+mod apply;
 mod command;
 mod decide;
 mod decision;

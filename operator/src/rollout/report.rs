@@ -42,7 +42,8 @@ fn under_way(spec: &PoolSpec, view: &PoolView, rollout: &Rollout, message: Optio
     let message = message.unwrap_or_else(|| rollout.message.clone());
     let (phase, since, message) = match rollout.held_since {
         Some(since) => {
-            let words = format!("held by rollout.paused in {}: {message}", rollout.phase);
+            let by = if spec.paused { "by rollout.paused" } else { "while the pool has no pods" };
+            let words = format!("held {by} in {}: {message}", rollout.phase);
             (RolloutPhase::Paused, since, words)
         }
         None => (rollout.phase, rollout.since, message),
@@ -86,12 +87,11 @@ fn whole(samples: u64) -> i64 {
 }
 
 fn model(record: &ModelRecord, digest: Option<&str>) -> PoolModel {
-    let name = match record.source {
-        Some(_) => record.name.clone(),
-        None => record.title(),
-    };
     let digest = digest.or_else(|| pinned(record)).map(str::to_owned);
-    PoolModel { name, version: record.version.clone(), digest }
+    match record.source {
+        Some(_) => PoolModel { name: record.name.clone(), version: record.version.clone(), digest },
+        None => PoolModel::built_in(digest),
+    }
 }
 
 /// What ready pods serve, most pods first.
@@ -203,4 +203,60 @@ pub(super) fn ended(outcome: Outcome, note: &str) -> Note {
         Outcome::Superseded => (false, "Superseded"),
     };
     Note { warning, reason, note: note.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use rstest::rstest;
+    use ttsfleet_crds::{Gates, Promotion, Strategy};
+    use ttsfleet_wire::admin::Headroom;
+    use ttsfleet_wire::model::ModelSource;
+
+    use super::*;
+    use crate::rollout::{Bounds, Commands, ShadowSpec, SwapSpec, decide};
+
+    fn hibari() -> ModelRecord {
+        let source = ModelSource { uri: "file:///models/a".to_owned(), digest: None, secret: None };
+        ModelRecord { name: "hibari".to_owned(), version: "2".to_owned(), source: Some(source) }
+    }
+
+    /// Untested, to be promoted by hand, and overdue at once.
+    fn spec(replicas: u32) -> PoolSpec {
+        PoolSpec {
+            pool: "main".to_owned(),
+            model: hibari(),
+            replicas,
+            memory: 4 << 30,
+            strategy: Strategy::Direct,
+            shadow: ShadowSpec { min_samples: 100, deadline: Duration::ZERO },
+            gates: Bounds::read(&Gates::default()).expect("decimals"),
+            promotion: Promotion::Manual,
+            swap: SwapSpec { headroom: Headroom::Overlap, allow_downtime: false, soak: Duration::ZERO },
+            paused: false,
+        }
+    }
+
+    #[test]
+    fn the_status_names_a_model_as_commands_do() {
+        for record in [hibari(), ModelRecord::default()] {
+            assert_eq!(model(&record, Some("sha256:0")).title(), record.title());
+        }
+    }
+
+    #[rstest]
+    #[case::nobody_to_spare_it(0, true)]
+    #[case::not_fetched_in_time(1, false)]
+    fn the_wait_for_a_promotion_is_told_from_other_waits(#[case] replicas: u32, #[case] expected: bool) {
+        let (spec, commands) = (spec(replicas), Commands::default());
+        let now = Timestamp::UNIX_EPOCH;
+        let view = PoolView { pods: vec![], shadow: vec![], report: None, judge_problem: None, now };
+        let begun = decide(&spec, &commands, &PoolRecord::first(ModelRecord::default()), &view);
+        let held = decide(&spec, &commands, &begun.record, &view);
+        let rollout = held.progress.rollout.expect("a rollout");
+        assert_eq!(rollout.phase, RolloutPhase::Paused, "{}", rollout.message);
+        assert_eq!(rollout.awaits_promotion(), expected, "{}", rollout.message);
+    }
 }

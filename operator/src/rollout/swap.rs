@@ -145,9 +145,14 @@ fn praise(rollout: &Rollout, after: &Performance, soak: Duration) -> String {
     if asked < FEWEST_REQUESTS { rollout.message.clone() } else { soaked }
 }
 
+/// Whether there were requests enough to compare with.
+pub(super) fn tells_something(performance: &Performance) -> bool {
+    performance.requests >= FEWEST_REQUESTS
+}
+
 /// Whether pods do worse than before by more than the spec allows, in words.
 fn worse(before: &Performance, after: &Performance, bounds: &Bounds) -> Option<String> {
-    if before.requests.min(after.requests) < FEWEST_REQUESTS {
+    if !(tells_something(before) && tells_something(after)) {
         return None;
     }
     let share = |of: &Performance| 100.0 * of.failed as f64 / of.requests as f64;

@@ -1,6 +1,6 @@
 //! The phases before any pod of the pool serves the candidate.
 
-use ttsfleet_crds::{Promotion, RolloutPhase};
+use ttsfleet_crds::{AWAITS_PROMOTION, Promotion, RolloutPhase};
 use ttsfleet_wire::model::ModelRecord;
 
 use super::decide::{Input, Next};
@@ -20,7 +20,7 @@ pub(super) fn staging(input: &Input<'_>, stable: &ModelRecord, rollout: &mut Rol
         return Next::refuse(Outcome::Rejected, format!("load: {words}"));
     }
     let loaded = pods::reported_digest(shadow, &rollout.candidate);
-    if input.is_down(rollout) && (loaded.is_some() || unschedulable(shadow).is_some()) {
+    if input.is_broken(rollout) && (loaded.is_some() || unschedulable(shadow).is_some()) {
         return let_through(input, rollout, NOBODY_LEFT);
     }
     let baseline = pods::reported_digest(&input.view.pods, stable);
@@ -160,7 +160,7 @@ fn verdict(input: &Input<'_>, rollout: &Rollout, findings: Option<&Findings>) ->
     if samples >= aim && findings.is_some_and(Findings::pass) {
         return let_through(input, rollout, &format!("passed every gate in {samples} pairs"));
     }
-    if input.is_down(rollout) {
+    if input.is_broken(rollout) {
         return let_through(input, rollout, NOBODY_LEFT);
     }
     let words = format!("{samples} of {aim} pairs compared{}", obstacles(input, findings));
@@ -193,7 +193,7 @@ fn obstacles(input: &Input<'_>, findings: Option<&Findings>) -> String {
 fn let_through(input: &Input<'_>, rollout: &Rollout, words: &str) -> Next {
     let told = input.told(&input.commands.promote, rollout);
     if input.spec.promotion == Promotion::Manual && !told {
-        return Next::Hold(Hold::AwaitingPromotion, format!("{words}; it waits to be promoted by hand"));
+        return Next::Hold(Hold::AwaitingPromotion, format!("{words}; {AWAITS_PROMOTION}"));
     }
     advance(input, rollout, words.to_owned())
 }

@@ -9,6 +9,7 @@ use ttsfleet_wire::judge::Report;
 use ttsfleet_wire::model::ModelRecord;
 
 use super::gates::Bounds;
+use super::record::same_model;
 
 /// What the spec asks of one pool, checked and read.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +71,15 @@ pub struct PoolView {
     pub judge_problem: Option<String>,
     /// The time.
     pub now: Timestamp,
+}
+
+impl PoolView {
+    /// The model that most of the pods serve which take requests.
+    pub fn served_by_most(&self) -> Option<&ModelRecord> {
+        let served = || self.pods.iter().filter(|pod| pod.ready).filter_map(PodView::serving);
+        let pods_with = |model| served().filter(|loaded| same_model(&loaded.record, model)).count();
+        served().map(|loaded| &loaded.record).max_by_key(|model| pods_with(model))
+    }
 }
 
 /// One pod.

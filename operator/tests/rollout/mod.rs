@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::support::narrator::{CHILDREN, at_rest, change, create_with, get, namespace, state};
+use crate::support::narrator::{CHILDREN, at_rest, change, create_with, degraded, get, namespace, state};
 use crate::support::pods::{FakePods, Kubelet};
 use crate::support::{Cluster, Connection, Cut, Running, eventually};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -225,13 +226,48 @@ async fn a_record_that_is_deleted_or_edited_promotes_nothing() {
     api.delete("narrator-main", &Default::default()).await.expect("deleted");
     let as_before = || async {
         let data = api.get_opt("narrator-main").await.ok()??.data?;
-        serde_json::from_str::<PoolRecord>(&data["rollout.json"]).ok().filter(|now| *now == record)
+        serde_json::from_str::<PoolRecord>(data.get("rollout.json")?).ok().filter(|now| *now == record)
     };
     eventually("it is back", as_before).await;
     let edit = json!({"data": {"rollout.json": "{}", "model.json": "{}"}});
     let editor = PatchParams { field_manager: Some("kubectl-edit".to_owned()), ..PatchParams::default() };
     api.patch("narrator-main", &editor, &Patch::Merge(edit)).await.expect("edited");
     eventually("it is put right", as_before).await;
+    let removal = json!({"data": {"rollout.json": null}});
+    api.patch("narrator-main", &editor, &Patch::Merge(removal)).await.expect("removed");
+    eventually("what is removed comes back", as_before).await;
+
+    at_rest(&running).await;
+    drop(running);
+    api.delete("narrator-main", &Default::default()).await.expect("deleted");
+    let _running = fleet.operator(&cluster, Connection::default());
+    eventually("it is tried anew, and refused", || async {
+        let data = api.get_opt("narrator-main").await.ok()??.data?;
+        let record: PoolRecord = serde_json::from_str(data.get("rollout.json")?).ok()?;
+        (record.history.len() == 1 && record.rollout.is_none()).then_some(())
+    })
+    .await;
+    fleet.serves("1").await;
+    assert!(fleet.pods.told().iter().all(|line| !line.starts_with("swap")), "{:?}", fleet.pods.told());
+}
+
+/// A webhook that is down, for instance.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_cannot_be_written_just_now_is_named_and_keeps_no_pod_from_its_model() {
+    let cluster = Cluster::start(Options::default()).await;
+    let fleet = Narrator::at_rest(&cluster, "lost", false).await;
+    let budgets: Api<PodDisruptionBudget> = Api::namespaced(fleet.client.clone(), "lost");
+    budgets.delete("narrator-main", &Default::default()).await.expect("deleted");
+    let _running = fleet.operator(&cluster, Connection::that_loses("poddisruptionbudgets"));
+    change(&fleet.client, "lost", json!({"rollout": {"strategy": "Direct"}})).await;
+    fleet.name_version("2").await;
+    let all_serve = || async { fleet.pods.serving().values().all(|of| of.0 == "hibari@2") };
+    fleet.until("all pods serve it", all_serve).await;
+    eventually("it is said", || async {
+        let (reason, message) = degraded(&fleet.client, "lost").await?;
+        (reason == "ChangeRefused" && message.contains("PodDisruptionBudget narrator-main")).then_some(())
+    })
+    .await;
 }
 
 /// Where it was stopped must not matter: an operator is killed after each write

@@ -37,6 +37,8 @@ pub(crate) enum Cut {
 #[derive(Clone, Default)]
 pub(crate) struct Connection {
     cut: Option<Cut>,
+    /// Writes to such paths never arrive.
+    lost: Option<&'static str>,
     writes: Arc<AtomicUsize>,
     dead: Arc<AtomicBool>,
 }
@@ -44,6 +46,10 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn that_is_cut(cut: Cut) -> Self {
         Self { cut: Some(cut), ..Self::default() }
+    }
+
+    pub(crate) fn that_loses(path: &'static str) -> Self {
+        Self { lost: Some(path), ..Self::default() }
     }
 
     pub(crate) fn writes(&self) -> usize {
@@ -87,6 +93,9 @@ where
         };
         if connection.is_dead() || (write > 0 && connection.cut == Some(Cut::Before(write))) {
             return Box::pin(std::future::ready(Err(connection.die())));
+        }
+        if write > 0 && connection.lost.is_some_and(|path| request.uri().path().contains(path)) {
+            return Box::pin(std::future::ready(Err("the write is lost".into())));
         }
         let answer = self.inner.call(request);
         Box::pin(async move {

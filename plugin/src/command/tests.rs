@@ -1,5 +1,6 @@
 use rstest::rstest;
 use serde_json::{Value, json};
+use ttsfleet_crds::AWAITS_PROMOTION;
 
 use super::*;
 
@@ -97,6 +98,48 @@ fn a_paused_spec_is_named_as_what_holds() {
     paused.spec.rollout.paused = true;
     let error = plan(Verb::Promote, &paused, None, now()).unwrap_err().to_string();
     assert!(error.contains("spec.rollout.paused"), "{error}");
+}
+
+#[test]
+fn the_built_in_voice_is_named_as_the_operator_knows_it() {
+    let mut back = rollout("Paused");
+    back["candidate"] = json!({"name": "built-in", "version": ""});
+    let plan = plan(Verb::Promote, &one(back, json!([])), None, now()).unwrap();
+    assert_eq!(plan.value, "main/built-in/2026-11-24T12:00:00Z");
+    assert!(plan.follows.contains("swap to built-in now"), "{}", plan.follows);
+}
+
+#[test]
+fn a_held_model_is_tried_again_unless_it_waits_for_a_promotion_or_the_spec_holds_it() {
+    let waiting = |message: &str| {
+        let mut rollout = rollout("Paused");
+        rollout["message"] = json!(message);
+        one(rollout, json!([]))
+    };
+    let unclear = "no clear answer within 3600 s: 3 of 20 pairs compared; see to that and retry it";
+    let plan = plan(Verb::Retry, &waiting(unclear), None, now()).unwrap();
+    assert_eq!(plan.value, "main/hibari@new/2026-11-24T12:00:00Z");
+    assert_eq!(plan.follows, "hibari@new is tried once more in pool main, from the beginning.");
+
+    let refusal =
+        |fleet: TtsDeployment| super::plan(Verb::Retry, &fleet, None, now()).unwrap_err().to_string();
+    let error = refusal(waiting(&format!("passed every gate in 20 pairs; {AWAITS_PROMOTION}")));
+    assert!(error.contains("hibari@new waits to be let in"), "{error}");
+    let mut paused = waiting(unclear);
+    paused.spec.rollout.paused = true;
+    let error = refusal(paused);
+    assert!(error.contains("spec.rollout.paused holds hibari@new"), "{error}");
+}
+
+#[test]
+fn pods_that_swapped_before_the_spec_held_the_rollout_are_said_to_go_back() {
+    let mut swapped = pool("main", rollout("Paused"), json!([]));
+    swapped["model"]["version"] = json!("new");
+    let mut fleet = fleet(&[swapped]);
+    fleet.spec.rollout.paused = true;
+    let plan = plan(Verb::Abort, &fleet, None, now()).unwrap();
+    assert!(plan.follows.contains("swapped to it go back to the model they had before"), "{}", plan.follows);
+    assert!(!plan.follows.contains("keeps serving"), "{}", plan.follows);
 }
 
 #[test]

@@ -23,7 +23,7 @@ const VARIANTS: [&str; 8] =
 type Change = fn(&Clip) -> Result<Clip>;
 
 /// Changes of the sound itself.
-const CHANGES: [(&str, Change); 9] = [
+const CHANGES: [(&str, Change); 11] = [
     ("mp3 of 96 kbit/s", mp3),
     ("mp3 of 32 kbit/s", |clip| coded(clip, 32)),
     ("at 16 kHz", |clip| Ok(clip.at(16_000))),
@@ -32,6 +32,8 @@ const CHANGES: [(&str, Change); 9] = [
         let soft = clip.samples.iter().map(|sample| sample * 0.5);
         Ok(Clip { samples: silence.into_iter().chain(soft).collect(), rate: clip.rate })
     }),
+    ("0.4 s of silence after", |clip| Ok(followed_by_silence(clip, 0.4))),
+    ("1 s of silence after", |clip| Ok(followed_by_silence(clip, 1.0))),
     ("noise, 20 dB below", |clip| Ok(noisy(clip, 0.1))),
     ("faster and higher by 1.12", |clip| Ok(pitched(clip, 1.12))),
     ("second half cut", |clip| {
@@ -52,8 +54,10 @@ fn main() -> Result<()> {
     let mos = Mos::load()?;
     let clips: Vec<Clip> = texts.iter().map(|text| speak(&*voice, text, 1.0)).collect::<Result<_>>()?;
     let contours: Vec<Contour> = clips.iter().map(prosody::analyse).collect();
-    println!("| Variant | distance mean | least | most | pitch | melody | voicing | pace | loudness | MOS |");
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| Variant | distance mean | least | most | pitch | melody | voicing | pace | loudness | trailing | MOS |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     report(&mos, "itself", &contours, &clips)?;
     for version in VARIANTS {
         let variant = load(&folder, version)?;
@@ -126,7 +130,7 @@ fn report(mos: &Mos, name: &str, baseline: &[Contour], clips: &[Clip]) -> Result
     let mean = |part: fn(&Distance) -> f32| distances.iter().map(part).sum::<f32>() / distances.len() as f32;
     let totals = || distances.iter().map(|distance| distance.total);
     println!(
-        "| {name} | {:.3} | {:.3} | {:.3} | {:.2} | {:.2} | {:.3} | {:.3} | {:.2} | {:.2} |",
+        "| {name} | {:.3} | {:.3} | {:.3} | {:.2} | {:.2} | {:.3} | {:.3} | {:.2} | {:.2} | {:.2} |",
         mean(|distance| distance.total),
         totals().fold(f32::INFINITY, f32::min),
         totals().fold(0.0, f32::max),
@@ -135,6 +139,7 @@ fn report(mos: &Mos, name: &str, baseline: &[Contour], clips: &[Clip]) -> Result
         mean(|distance| distance.voicing),
         mean(|distance| distance.pace.min(10.0)),
         mean(|distance| distance.loudness),
+        mean(|distance| distance.trailing),
         scores.iter().sum::<f32>() / scores.len() as f32,
     );
     Ok(())
@@ -164,6 +169,11 @@ fn noisy(clip: &Clip, share: f32) -> Clip {
         sample + ((state >> 8) as f32 / 8_388_608.0 - 1.0) * (3.0 * power).sqrt() * share
     };
     Clip { samples: clip.samples.iter().map(noise).collect(), rate: clip.rate }
+}
+
+fn followed_by_silence(clip: &Clip, seconds: f32) -> Clip {
+    let silence = vec![0.0; (clip.rate as f32 * seconds) as usize];
+    Clip { samples: [clip.samples.as_slice(), &silence].concat(), rate: clip.rate }
 }
 
 /// As a tape that runs faster.

@@ -1,4 +1,4 @@
-use super::{Contour, RANGE, align::align};
+use super::{Contour, RANGE, align::align, seconds};
 
 /// For each part the difference that counts as 1, the most that a part can be.
 const PITCH: f32 = 6.0;
@@ -7,6 +7,8 @@ const VOICING: f32 = 0.5;
 const LOUDNESS: f32 = 12.0;
 /// A clip half as long again, or two thirds as long.
 const PACE: f32 = 1.5;
+/// Seconds.
+const TRAILING: f32 = 2.0;
 
 /// Frames with a pitch in both clips, 100 ms, without which melodies are not
 /// compared.
@@ -25,17 +27,28 @@ pub struct Distance {
     pub pace: f32,
     /// How much the loudness differs, root mean square in decibels.
     pub loudness: f32,
+    /// How much more silence follows the second one's last sound, in seconds:
+    /// who plays it waits. Less of it harms nobody.
+    pub trailing: f32,
     /// All parts together: each as a share of a gross difference, at most 1,
-    /// and of these the root of the sum of squares, 0 to 2.24.
+    /// and of these the root of the sum of squares, 0 to 2.45.
     pub total: f32,
 }
 
-/// Compares two ways of saying the same text.
+/// How far the second way of saying a text is from the first.
 pub fn distance(a: &Contour, b: &Contour) -> Distance {
     match (a.frames.is_empty(), b.frames.is_empty()) {
-        (true, true) => Distance::of(0.0, 0.0, 0.0, 1.0, 0.0),
+        (true, true) => Distance::NONE,
         (false, false) => compare(a, b),
-        _ => Distance::of(PITCH, MELODY, 1.0, f32::INFINITY, RANGE),
+        _ => Distance {
+            pitch: PITCH,
+            melody: MELODY,
+            voicing: 1.0,
+            pace: f32::INFINITY,
+            loudness: RANGE,
+            ..Distance::NONE
+        }
+        .summed(),
     }
 }
 
@@ -57,15 +70,25 @@ fn compare(a: &Contour, b: &Contour) -> Distance {
     } else {
         (0.0, 0.0)
     };
-    Distance::of(pitch.abs(), melody, voicing, pace, loudness)
+    let trailing = seconds(b.trail.saturating_sub(a.trail));
+    Distance { pitch: pitch.abs(), melody, voicing, pace, loudness, trailing, ..Distance::NONE }.summed()
 }
 
 impl Distance {
-    pub(super) fn of(pitch: f32, melody: f32, voicing: f32, pace: f32, loudness: f32) -> Self {
-        let parts =
-            [pitch / PITCH, melody / MELODY, voicing / VOICING, pace.ln() / PACE.ln(), loudness / LOUDNESS];
-        let total = parts.iter().map(|part| part.min(1.0).powi(2)).sum::<f32>().sqrt();
-        Self { pitch, melody, voicing, pace, loudness, total }
+    /// That of equals.
+    pub(super) const NONE: Self =
+        Self { pitch: 0.0, melody: 0.0, voicing: 0.0, pace: 1.0, loudness: 0.0, trailing: 0.0, total: 0.0 };
+
+    fn summed(self) -> Self {
+        let parts = [
+            self.pitch / PITCH,
+            self.melody / MELODY,
+            self.voicing / VOICING,
+            self.pace.ln() / PACE.ln(),
+            self.loudness / LOUDNESS,
+            self.trailing / TRAILING,
+        ];
+        Self { total: parts.iter().map(|part| part.min(1.0).powi(2)).sum::<f32>().sqrt(), ..self }
     }
 }
 

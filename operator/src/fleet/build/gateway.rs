@@ -25,10 +25,11 @@ const DISK: &str = "128Mi";
 /// Time to stop beside the drain: a gateway waits by itself until the Service
 /// has forgotten it, and then has to end.
 const LEEWAY_SECONDS: i64 = 15;
-/// Longest wait for the audio of a copied request: no caller waits for it.
+/// Longest wait for the audio of a copied request, for which no caller waits;
+/// answers of the stable model that took more than half of it are not copied.
 const MIRROR_TIMEOUT_MS: u32 = 30_000;
-/// Longest audio of either side; twice as much, in base64, fits what a judge
-/// takes.
+/// Longest audio of the candidate; of the stable model half as much is copied.
+/// Both together, in base64, fit what a judge takes.
 const MIRROR_BYTES: u32 = 4 << 20;
 /// Copies under way at once in one gateway.
 const MIRROR_CONCURRENCY: u32 = 4;

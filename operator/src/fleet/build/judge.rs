@@ -30,7 +30,8 @@ const DISK: &str = "128Mi";
 const START_SECONDS: i32 = 1800;
 /// Time to stop. Nothing it knows is worth keeping.
 const GRACE_SECONDS: i64 = 5;
-/// After so many seconds without a pair from callers, prompts fill up.
+/// After so many seconds in which no words were heard in callers' pairs, prompts
+/// fill up.
 const PROMPT_AFTER_SECONDS: u32 = 3;
 
 /// What is compared, in a ConfigMap.

@@ -3,18 +3,11 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
+use ttsfleet_crds::labels::NAME;
+pub use ttsfleet_crds::labels::{COMPONENT, GATEWAY, INFERENCE, INSTANCE, JUDGE, POOL, SHADOW, TRIAL_OF};
 
-/// Label with the fleet's name.
-pub const INSTANCE: &str = "app.kubernetes.io/instance";
-/// Label with the part of the fleet.
-pub const COMPONENT: &str = "app.kubernetes.io/component";
-/// Label with the pool's name.
-pub const POOL: &str = "ttsfleet.dev/pool";
 /// Label of pods that share their GPU, with the way they do.
 pub const GPU_SHARING: &str = "ttsfleet.dev/gpu-sharing";
-/// Label of what is there while a model is tried, with the name of the pool
-/// that it is meant for. Not [`POOL`], by which the pool's own pods are found.
-pub const TRIAL_OF: &str = "ttsfleet.dev/trial-of";
 /// Label of the pods that a model is tried in, which tells one trial from the
 /// next.
 pub const TRIAL: &str = "ttsfleet.dev/trial";
@@ -24,21 +17,12 @@ pub const TEMPLATE: &str = "ttsfleet.dev/template";
 /// Selects the objects of all fleets, and only them.
 pub const SELECTOR: &str = "app.kubernetes.io/managed-by=ttsfleet-operator,app.kubernetes.io/name=ttsfleet";
 
-/// [`COMPONENT`] of the pools.
-pub const INFERENCE: &str = "inference";
-/// [`COMPONENT`] of the gateway.
-pub const GATEWAY: &str = "gateway";
-/// [`COMPONENT`] of pods that a model is tried in.
-pub const SHADOW: &str = "shadow";
-/// [`COMPONENT`] of what compares it with the one before.
-pub const JUDGE: &str = "judge";
 /// What the operator's own pods are called, as the chart labels them.
 pub const OPERATOR: (&str, &str) = ("app.kubernetes.io/name", "ttsfleet-operator");
 
 /// Longest name of a Service.
 const LONGEST_NAME: usize = 63;
 
-const NAME: (&str, &str) = ("app.kubernetes.io/name", "ttsfleet");
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// Labels of every object of a fleet.

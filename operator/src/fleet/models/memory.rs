@@ -100,6 +100,13 @@ impl Memory {
         }
     }
 
+    /// Forgets pools that are gone: one that comes again begins anew.
+    pub(super) fn keep_pools(&self, fleet: &str, there: &[&str]) {
+        if let Some(of) = self.lock().get_mut(fleet) {
+            of.records.retain(|pool, _| there.contains(&pool.as_str()));
+        }
+    }
+
     /// Forgets fleets that are gone.
     pub(crate) fn keep_fleets(&self, there: &HashSet<String>) {
         self.lock().retain(|uid, _| there.contains(uid));

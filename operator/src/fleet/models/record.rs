@@ -10,7 +10,6 @@ use super::PoolPass;
 use super::memory::Written;
 use crate::fleet::apply::{Applier, ApplyError};
 use crate::fleet::build::labels;
-use crate::fleet::ownership;
 use crate::fleet::reconcile::{Context, Error};
 use crate::fleet::validate::{Fleet, FleetPool};
 use crate::kinds::Live;
@@ -19,6 +18,8 @@ use crate::rollout::{PoolRecord, ROLLOUT_KEY};
 /// A record, and the object that it was found in.
 pub(super) struct OnRecord {
     pub(super) record: PoolRecord,
+    /// Nothing was found, and the record is what a new pool's is.
+    pub(super) is_first: bool,
     pub(super) object: Option<Arc<ConfigMap>>,
 }
 
@@ -47,17 +48,14 @@ pub(super) async fn find(
     };
     let remembered = written.map(|written| written.record);
     let ours = object.as_ref().filter(|object| belongs_to(object, fleet));
-    let tampered = ours.is_some_and(|object| ownership::intruder(&object.metadata).is_some());
-    let read = || ours.and_then(|object| read(object));
-    let record = match remembered {
-        Some(record) if tampered || ours.is_none() => record,
-        remembered => read().or(remembered).unwrap_or_else(|| PoolRecord::first(pool.model.clone())),
-    };
-    if let (Some(object), false) = (ours, tampered) {
+    let found = remembered.or_else(|| ours.and_then(|object| read(object)));
+    let is_first = found.is_none();
+    let record = found.unwrap_or_else(|| PoolRecord::first(pool.model.clone()));
+    if let (Some(object), false) = (ours, is_first) {
         let written = Written { object: Arc::clone(object), record: record.clone() };
         context.memory.wrote(&fleet.owner.uid, &pool.name, written);
     }
-    Ok(OnRecord { record, object })
+    Ok(OnRecord { record, is_first, object })
 }
 
 fn read(object: &ConfigMap) -> Option<PoolRecord> {

@@ -1,7 +1,7 @@
 use kube::api::ObjectMeta;
 use rstest::rstest;
 use serde_json::{Value, json};
-use ttsfleet_crds::TtsDeploymentSpec;
+use ttsfleet_crds::{PoolModel, TtsDeploymentSpec};
 
 use super::*;
 

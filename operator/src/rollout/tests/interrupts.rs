@@ -188,6 +188,17 @@ fn commands_name_a_model_by_its_digest_too_and_stand_in_a_list() {
 }
 
 #[test]
+fn what_is_said_after_a_rollout_has_ended_does_nothing_to_the_next() {
+    let late = commands(&[("abort", "main/hibari@2/late"), ("promote", "main/hibari@2/late")]);
+    let pass = view(pods([1; 2]), vec![], 10);
+    let rest = decide(&spec(1), &late, &PoolRecord::first(model(1)), &pass);
+    assert_eq!(rest.record.spent.len(), 2);
+    let begun = decide(&spec(2), &late, &rest.record, &pass);
+    let on = decide(&spec(2), &late, &begun.record, &pass);
+    assert_eq!(line(&begun.record, &on), "Staging s");
+}
+
+#[test]
 fn commands_that_have_had_their_effect_are_forgotten_with_their_annotation() {
     let record = under_way(RolloutPhase::Staging);
     let told = commands(&[("abort", "main/hibari@2"), ("promote", "main/hibari@2")]);

@@ -190,7 +190,8 @@ fn a_remedy_reaches_a_pool_that_is_down(
         (rollout.tested, rollout.down_since) = (tested, Some(start()));
     });
     let down = vec![pod("a", 1).dark().ended(9)];
-    let spec = PoolSpec { promotion, ..spec(2) };
+    let strategy = if tested { Strategy::Shadow } else { Strategy::Direct };
+    let spec = PoolSpec { promotion, strategy, ..spec(2) };
     let decision = decided(&spec, &record, &view(down.clone(), shadow, seconds));
     assert_eq!(line(&record, &decision), expected);
     if expected == "Promoted" {
@@ -207,6 +208,66 @@ fn a_remedy_reaches_a_pool_that_is_down(
     if expected == "Paused" {
         assert_eq!(line(&decision.record, &told), "Promoted");
     }
+}
+
+#[rstest]
+#[case(RolloutPhase::Staging, "Staging s")]
+#[case(RolloutPhase::Shadowing, "Shadowing sjm")]
+fn a_pool_whose_pods_take_long_to_start_is_not_given_an_untested_model(
+    #[case] phase: RolloutPhase,
+    #[case] expected: &str,
+) {
+    let record = under_way(phase).but(|rollout| rollout.down_since = Some(start()));
+    let loads = vec![pod("a", 1).starting(), pod("b", 1).dark().unready()];
+    let decision = decided(&spec(2), &record, &view(loads, vec![shadow()], 1800));
+    assert_eq!(line(&record, &decision), expected);
+}
+
+#[rstest]
+#[case(RolloutPhase::Staging, "Staging s")]
+#[case(RolloutPhase::Shadowing, "Shadowing sjm")]
+fn a_comparison_waits_while_the_pool_has_no_pods(#[case] phase: RolloutPhase, #[case] expected: &str) {
+    let record = under_way(phase);
+    let none = PoolSpec { replicas: 0, ..spec(2) };
+    let held = decided(&none, &record, &view(vec![], vec![shadow()], 10));
+    let still = decided(&none, &held.record, &view(vec![], vec![shadow()], 90_000));
+    assert_eq!((line(&record, &still).as_str(), &still.record), (expected, &held.record));
+    assert!(message(&still).starts_with("held while the pool has no pods"), "{}", message(&still));
+    let on = decided(&spec(2), &still.record, &view(vec![pod("a", 1).starting()], vec![shadow()], 90_001));
+    assert_eq!(line(&still.record, &on), expected, "and the deadline has waited, too");
+}
+
+#[test]
+fn a_spec_that_asks_for_a_comparison_gets_it_before_any_caller_hears_the_candidate() {
+    for phase in [RolloutPhase::Staging, RolloutPhase::Paused] {
+        let record = under_way(phase).but(|rollout| {
+            (rollout.tested, rollout.hold) = (false, rollout.hold.map(|_| Hold::AwaitingPromotion));
+        });
+        let fetched = vec![pod("a", 1).has_in_store(2)];
+        let decision = decided(&spec(2), &record, &view(fetched, vec![], 10));
+        assert_eq!(line(&record, &decision), "Staging s", "{phase}");
+    }
+}
+
+#[test]
+fn what_pods_did_before_is_noted_before_the_judge_speaks_prompts_to_them() {
+    let record = under_way(RolloutPhase::Staging);
+    let asked = |requests| vec![pod("a", 1).served(requests, 0, 80)];
+    let before = |requests| {
+        let compared = decided(&spec(2), &record, &view(asked(requests), vec![shadow()], 10));
+        assert_eq!(line(&record, &compared), "Shadowing sjm");
+        compared.record.rollout.and_then(|rollout| rollout.before)
+    };
+    assert_eq!(before(30).map(|before| before.requests), Some(30));
+    assert_eq!(before(19), None, "too few to say anything: it is noted later");
+}
+
+#[test]
+fn most_pods_decide_what_a_pool_serves_whose_record_is_lost() {
+    let view = |pods| view(pods, vec![], 0);
+    assert_eq!(view(pods([1, 2, 1])).served_by_most(), Some(&model(1)));
+    assert_eq!(view(vec![pod("a", 2).unready(), pod("b", 1)]).served_by_most(), Some(&model(1)));
+    assert_eq!(view(vec![pod("a", 1).dark()]).served_by_most(), None);
 }
 
 #[test]

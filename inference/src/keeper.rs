@@ -6,13 +6,13 @@ mod work;
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::spawn_blocking};
 use ttsfleet_wire::{
     admin::{LoadedModel, ModelStatus, SwapOrder},
     model::ModelRecord,
@@ -25,7 +25,7 @@ use crate::{
     loading::MakeModel,
     memory,
     metrics::Swap,
-    slot::{Reverted, Served, Slot},
+    slot::{Loaded, Reverted, Served, Slot},
     source::Sources,
     state::App,
 };
@@ -59,6 +59,8 @@ pub(crate) struct Keeper {
     ordered: Notify,
     /// The model being freed.
     freeing: Mutex<Option<LoadedModel>>,
+    /// Models taken out of the slot, which requests may still use.
+    leaving: Mutex<Vec<Weak<Loaded>>>,
     swaps: AtomicU64,
     failed_loads: AtomicU64,
     unreturned: AtomicU64,
@@ -72,6 +74,7 @@ impl Keeper {
             orders: Mutex::default(),
             ordered: Notify::new(),
             freeing: Mutex::default(),
+            leaving: Mutex::default(),
             swaps: AtomicU64::new(0),
             failed_loads: AtomicU64::new(0),
             unreturned: AtomicU64::new(0),
@@ -105,29 +108,41 @@ impl Keeper {
     /// Serve the previous model. None if there is none to go back to.
     pub(crate) fn revert(&self) -> Option<Taken> {
         let mut orders = self.orders();
+        if let Some(record) = orders.given_up.clone() {
+            let serving = self.slot().serving();
+            let serving = serving.as_ref().map(|served| served.record());
+            let taken = orders.swap(orders::back_to(record), serving);
+            drop(orders);
+            self.ordered.notify_one();
+            return Some(taken);
+        }
+        if !orders.has_served {
+            // The first model is on its way, and nothing is behind it.
+            return None;
+        }
         let took_back = orders.stay();
         match self.slot().revert() {
-            Reverted::Now => {
-                self.flipped(Swap::Reverted);
-                return Some(Taken::Holds);
-            }
-            Reverted::Before => return Some(Taken::Holds),
-            Reverted::Impossible => {}
+            Reverted::Now => self.flipped(Swap::Reverted),
+            Reverted::Before => {}
+            Reverted::Impossible => return took_back.then_some(Taken::Holds),
         }
-        let Some(record) = orders.given_up.clone() else { return took_back.then_some(Taken::Holds) };
-        let serving = self.slot().serving();
-        let taken = orders.swap(orders::back_to(record), serving.as_ref().map(|served| served.record()));
-        drop(orders);
-        self.ordered.notify_one();
-        Some(taken)
+        Some(Taken::Holds)
     }
 
-    /// Forget the previous model, and give its memory back.
+    /// Forget the previous model, and give its memory back. Without one, the
+    /// store is tidied all the same: a model staged and never served is in it.
     pub(crate) fn free(self: &Arc<Self>) -> Taken {
         let mut orders = self.orders();
         orders.given_up = None;
         let Some(previous) = self.slot().take_previous() else {
-            return if self.freeing().is_some() { Taken::Begun } else { Taken::Holds };
+            if self.freeing().is_some() {
+                return Taken::Begun;
+            }
+            orders.forget_candidate();
+            drop(orders);
+            let keeper = Arc::clone(self);
+            tokio::spawn(async move { keeper.tidy_apart().await });
+            return Taken::Holds;
         };
         *self.freeing() = Some(previous.status());
         drop(orders);
@@ -167,9 +182,7 @@ impl Keeper {
         tracing::info!(model = record.title(), cost, before, after, unreturned, "freed the previous model");
         self.unreturned.store(unreturned, Relaxed);
         self.app.metrics.set_unreturned(unreturned);
-        let keeper = Arc::clone(self);
-        // Files may be many and large; a panic there is logged by its hook.
-        _ = tokio::task::spawn_blocking(move || keeper.tidy_store()).await;
+        self.tidy_apart().await;
         *self.freeing() = None;
     }
 
@@ -178,6 +191,7 @@ impl Keeper {
     /// the time is up; then it goes with its last request.
     async fn let_go(&self, served: Arc<Served>, patience: Duration) -> Option<(u64, u64)> {
         let loaded = Arc::clone(&served.loaded);
+        self.note_leaving(&loaded);
         drop(served);
         let last = async {
             while Arc::strong_count(&loaded) > 1 {
@@ -188,7 +202,7 @@ impl Keeper {
             tracing::warn!(model = loaded.record.title(), "requests still use the model that is to go");
             return None;
         }
-        let dropped = tokio::task::spawn_blocking(move || {
+        let dropped = spawn_blocking(move || {
             let before = memory::resident();
             drop(loaded);
             memory::give_back();
@@ -197,18 +211,54 @@ impl Keeper {
         dropped.await.ok()
     }
 
+    fn note_leaving(&self, loaded: &Arc<Loaded>) {
+        let mut leaving = self.leaving();
+        leaving.retain(|gone| gone.strong_count() > 0);
+        leaving.push(Arc::downgrade(loaded));
+    }
+
+    /// Whether a model besides the one served and the one kept is in memory,
+    /// or on its way out of it.
+    fn is_leaving(&self) -> bool {
+        self.freeing().is_some() || self.leaving().iter().any(|loaded| loaded.strong_count() > 0)
+    }
+
+    /// On a thread for it: files may be many and large. A panic there is
+    /// logged by its hook.
+    async fn tidy_apart(self: &Arc<Self>) {
+        let keeper = Arc::clone(self);
+        _ = spawn_blocking(move || keeper.tidy_store()).await;
+    }
+
     /// Removes models from the store that nobody waits for.
     fn tidy_store(&self) {
-        let mut needed = {
+        let needed = {
             let orders = self.orders();
             if orders.task().is_some() {
                 return;
             }
-            orders.pinned()
+            self.needed(&orders)
         };
-        let (serving, previous) = self.slot().both();
-        needed.extend([serving, previous].into_iter().flatten().map(|served| served.loaded.digest.clone()));
         self.models.sources.forget_all_but(&needed);
+    }
+
+    /// As [`Self::tidy_store`], for the model that is being brought: what could
+    /// be gone back to goes, too.
+    fn make_room_for(&self, record: &ModelRecord) {
+        let needed = {
+            let mut orders = self.orders();
+            orders.make_room_for(record);
+            self.needed(&orders)
+        };
+        self.models.sources.forget_all_but(&needed);
+    }
+
+    /// Digests of the models that have to stay in the store.
+    fn needed(&self, orders: &Orders) -> Vec<String> {
+        let pinned = orders.pinned().filter_map(|record| self.models.sources.digest_of(record));
+        let (serving, previous) = self.slot().both();
+        let loaded = [serving, previous].into_iter().flatten().map(|served| served.loaded.digest.clone());
+        pinned.chain(loaded).collect()
     }
 
     /// What is served has changed.
@@ -235,5 +285,9 @@ impl Keeper {
 
     fn freeing(&self) -> MutexGuard<'_, Option<LoadedModel>> {
         self.freeing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Vec<Weak<Loaded>>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -26,6 +26,9 @@ pub type MakeModel = Arc<dyn Fn(&ModelFolder) -> Result<Box<dyn SpeechModel>, Fo
 const NICENESS: i32 = 5;
 /// Longest message taken over from a panic, in characters.
 const PANIC_CHARS: usize = 300;
+/// Longest message of a failure, in characters: a folder's own words may be in
+/// it, and it is in every answer of the admin API.
+const MESSAGE_CHARS: usize = 1000;
 
 /// Why a model is not there, and where it failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,14 +41,22 @@ pub struct ModelFailure {
 
 impl ModelFailure {
     pub(crate) fn lasting(step: Step, message: impl Into<String>) -> Self {
-        Self { step, message: message.into(), transient: false }
+        Self { step, message: cut(message.into()), transient: false }
     }
 }
 
 impl From<LoadError> for ModelFailure {
     fn from(error: LoadError) -> Self {
-        Self { step: Step::Staging, transient: error.is_transient(), message: error.to_string() }
+        Self { step: Step::Staging, transient: error.is_transient(), message: cut(error.to_string()) }
     }
+}
+
+fn cut(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARS) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 /// A model that has spoken well.
@@ -124,4 +135,22 @@ fn words(panic: &(dyn Any + Send)) -> String {
     let literal = panic.downcast_ref::<&str>().copied();
     let said = literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     said.unwrap_or("no message").chars().take(PANIC_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_has_words_but_no_more_than_are_read() {
+        let short = ModelFailure::from(LoadError::Address("s3://…".into()));
+        assert_eq!(short.message, LoadError::Address("s3://…".into()).to_string());
+        for long in [
+            ModelFailure::from(LoadError::Address("ä".repeat(100_000))),
+            ModelFailure::lasting(Step::Loading, "ä".repeat(100_000)),
+        ] {
+            assert_eq!(long.message.chars().count(), MESSAGE_CHARS + 1);
+            assert!(long.message.ends_with("ä…"), "{long}");
+        }
+    }
 }

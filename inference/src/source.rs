@@ -53,12 +53,19 @@ pub struct Sources {
     one_at_a_time: tokio::sync::Mutex<()>,
     /// With the digest of each.
     staged: Mutex<Vec<(String, ModelRecord)>>,
+    /// The store's lock is for other servers; a second call here waits.
+    tidying: Mutex<()>,
 }
 
 impl Sources {
     /// Touches nothing before the first model is staged.
     pub fn new(config: SourcesConfig) -> Self {
-        Self { config, one_at_a_time: tokio::sync::Mutex::default(), staged: Mutex::default() }
+        Self {
+            config,
+            one_at_a_time: tokio::sync::Mutex::default(),
+            staged: Mutex::default(),
+            tidying: Mutex::default(),
+        }
     }
 
     /// Brings the model's folder here, verified: its files, its digest where
@@ -126,9 +133,16 @@ impl Sources {
         self.known().iter().map(|(_, record)| record.clone()).collect()
     }
 
+    /// The digest of a model: as it was staged, or else as it is pinned.
+    pub fn digest_of(&self, record: &ModelRecord) -> Option<String> {
+        let known = self.known().iter().find(|(_, known)| known == record).map(|(digest, _)| digest.clone());
+        known.or_else(|| record.source.as_ref()?.digest.clone())
+    }
+
     /// Removes all models with other digests (`sha256:…`) from the store. What
     /// cannot be removed now is at the next call.
     pub fn forget_all_but(&self, digests: &[String]) {
+        let _turn = self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
         self.known().retain(|(digest, _)| digests.contains(digest));
         let Some(root) = &self.config.store else { return };
         if let Err(error) = store::remove_all_but(root, digests) {

@@ -68,7 +68,9 @@ pub struct ModelStatus {
     pub error: Option<ModelError>,
     /// Models flipped to since the start, reverts included.
     pub swaps: u64,
-    /// Loads that failed since the start.
+    /// Failures since the start: every load and warm-up that failed, and every
+    /// other failure that does not pass by itself, such as a folder refused. An
+    /// error that is met a second time is told from the first by it.
     pub failed_loads: u64,
     /// Memory that did not come back when a model was freed, in bytes; 0 if it did.
     pub unreturned_bytes: u64,

@@ -11,6 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::bounds;
+
 /// The manifest's file name inside a model folder.
 pub const MANIFEST_NAME: &str = "model.json";
 
@@ -75,6 +77,9 @@ pub enum FolderError {
     /// `model.json` names a path twice.
     #[error("model.json names {0:?} twice")]
     Twice(String),
+    /// `model.json` is out of all proportion.
+    #[error("model.json {0}")]
+    Unbounded(String),
     /// The files together are larger than what is read.
     #[error("the files that model.json names are larger than {MAX_MODEL_BYTES} bytes together")]
     TooLarge,
@@ -187,12 +192,14 @@ impl ModelFolder {
 
 impl Manifest {
     /// Parses `model.json` and refuses paths that leave the folder, paths named
-    /// twice, and more than [`MAX_MODEL_BYTES`].
+    /// twice, more than [`MAX_MODEL_BYTES`], and more or longer words than any
+    /// model has.
     ///
     /// # Errors
     /// [`FolderError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FolderError> {
         let manifest: Self = serde_json::from_slice(bytes)?;
+        bounds::check(&manifest)?;
         let mut named = BTreeSet::new();
         let mut total = 0_u64;
         for entry in &manifest.files {

@@ -3,6 +3,7 @@
 //! A model arrives as a [`ModelFolder`]: a manifest, safetensors weights and
 //! tables. [`load`] turns a verified folder into a model ready to speak.
 
+mod bounds;
 #[cfg(feature = "faults")]
 mod faults;
 mod folder;

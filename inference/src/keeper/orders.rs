@@ -91,9 +91,12 @@ pub(super) struct Orders {
     running: Option<Arc<Job>>,
     swap: Option<SwapOrder>,
     stage: Option<ModelRecord>,
-    /// What gave its place under [`Headroom::DrainFirst`], and could be loaded
-    /// again.
+    /// What a revert loads: it gave its place under [`Headroom::DrainFirst`].
+    /// Stays when it has been gone back to, so that a second revert finds that
+    /// it is served.
     pub(super) given_up: Option<ModelRecord>,
+    /// What was to be staged last, until it is served: a swap to it may come.
+    candidate: Option<ModelRecord>,
     /// Whether a model has been served since the start.
     pub(super) has_served: bool,
     pub(super) error: Option<ModelError>,
@@ -102,6 +105,7 @@ pub(super) struct Orders {
 impl Orders {
     /// Takes the order to have a model in the store.
     pub(super) fn stage(&mut self, record: ModelRecord, is_staged: bool) -> Taken {
+        self.candidate = Some(record.clone());
         let running = self.running.as_ref().filter(|job| !job.is_replaced());
         if running.is_some_and(|job| *job.work.record() == record) {
             self.stage = None;
@@ -195,12 +199,42 @@ impl Orders {
         })
     }
 
-    /// Digests of models that somebody waits for, where they are known.
-    pub(super) fn pinned(&self) -> Vec<String> {
+    /// Models that somebody waits for, or that may be gone back to.
+    pub(super) fn pinned(&self) -> impl Iterator<Item = &ModelRecord> {
         let running = self.running.as_ref().map(|job| job.work.record());
         let swap = self.swap.as_ref().map(|order| &order.record);
-        let records = [running, swap, self.stage.as_ref(), self.given_up.as_ref()].into_iter().flatten();
-        records.filter_map(|record| record.source.as_ref()?.digest.clone()).collect()
+        let others = [&self.stage, &self.candidate, &self.given_up].map(Option::as_ref);
+        [running, swap].into_iter().chain(others).flatten()
+    }
+
+    /// A model that gives its place to another may be gone back to from there;
+    /// one that gives it to the model gone back to may not.
+    pub(super) fn gives_way(&mut self, old: &ModelRecord, new: &ModelRecord) {
+        if self.given_up.as_ref() != Some(new) {
+            self.given_up = Some(old.clone());
+        }
+    }
+
+    /// What was staged for a swap to come has got it.
+    pub(super) fn served(&mut self, record: &ModelRecord) {
+        if self.candidate.as_ref() == Some(record) {
+            self.candidate = None;
+        }
+    }
+
+    /// Waits no more for a swap to what was staged, unless something is on its
+    /// way just now.
+    pub(super) fn forget_candidate(&mut self) {
+        if self.running.is_none() && self.swap.is_none() && self.stage.is_none() {
+            self.candidate = None;
+        }
+    }
+
+    /// Gives up going back, for a model that needs the room.
+    pub(super) fn make_room_for(&mut self, record: &ModelRecord) {
+        if self.given_up.as_ref() != Some(record) {
+            self.given_up = None;
+        }
     }
 }
 
@@ -310,6 +344,38 @@ mod tests {
         assert!(job.is_replaced());
         orders.end();
         assert_eq!(to_do(&mut orders), [Work::Stage(record("3"))]);
+    }
+
+    #[test]
+    fn what_gave_its_place_is_gone_back_to_once() {
+        let mut orders = Orders::default();
+        let served = |orders: &mut Orders, old: &str, new: &str| {
+            orders.gives_way(&record(old), &record(new));
+            orders.swap(back_to(orders.given_up.clone().unwrap()), Some(&record(new)))
+        };
+        assert_eq!(served(&mut orders, "1", "2"), Taken::Begun);
+        assert_eq!(orders.begin().unwrap().work, Work::Swap(back_to(record("1"))));
+        orders.end();
+        assert_eq!(served(&mut orders, "2", "1"), Taken::Holds, "it has been gone back to");
+        assert_eq!(served(&mut orders, "1", "3"), Taken::Begun);
+    }
+
+    #[test]
+    fn what_was_staged_is_waited_for_until_it_is_served_or_forgotten() {
+        let pinned = |orders: &Orders| orders.pinned().cloned().collect::<Vec<_>>();
+        let mut orders = Orders::default();
+        orders.stage(record("2"), true);
+        orders.served(&record("1"));
+        assert_eq!(pinned(&orders), [record("2")]);
+        orders.served(&record("2"));
+        assert_eq!(pinned(&orders), []);
+        orders.stage(record("3"), true);
+        orders.stage(record("4"), false);
+        orders.forget_candidate();
+        assert_eq!(pinned(&orders), [record("4"), record("4")], "it is on its way");
+        to_do(&mut orders);
+        orders.forget_candidate();
+        assert_eq!(pinned(&orders), []);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use tokio::task::spawn_blocking;
 use ttsfleet_models::ModelFolder;
 use ttsfleet_wire::{
     admin::{Headroom, ModelError, Step, SwapOrder, Timing},
@@ -13,7 +14,7 @@ use ttsfleet_wire::{
 };
 
 use super::{
-    Keeper,
+    Keeper, LOOK,
     orders::{Job, Work},
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
     loading::{self, ModelFailure},
     metrics::Swap,
     slot::Loaded,
-    source::StageProgress,
+    source::{LoadError, StageProgress},
 };
 
 /// How long a model that gives its place is waited for once no request is in
@@ -31,6 +32,7 @@ const LET_GO: Duration = Duration::from_secs(10);
 /// How a swap ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
+    /// The model ordered is the one served.
     Flipped,
     /// A newer order has taken its place.
     Replaced,
@@ -38,13 +40,14 @@ enum Ended {
 
 impl Keeper {
     /// Does what is ordered, until a failure leaves nothing to serve.
-    pub(crate) async fn run(&self) -> ModelFailure {
+    pub(crate) async fn run(self: &Arc<Self>) -> ModelFailure {
         loop {
             let job = self.orders().begin();
             let Some(job) = job else {
                 self.ordered.notified().await;
                 continue;
             };
+            let swaps = self.swaps.load(Relaxed);
             let done = match &job.work {
                 Work::Stage(record) => self.stage_now(record, &job).await,
                 Work::Swap(order) => self.swap_now(order, &job).await,
@@ -53,10 +56,15 @@ impl Keeper {
             if let Err(failure) = done {
                 return failure;
             }
+            // Not after the first model: what a server before this one had
+            // staged may still be wanted.
+            if self.swaps.load(Relaxed) > swaps {
+                self.tidy_apart().await;
+            }
         }
     }
 
-    async fn stage_now(&self, record: &ModelRecord, job: &Job) -> Result<(), ModelFailure> {
+    async fn stage_now(self: &Arc<Self>, record: &ModelRecord, job: &Job) -> Result<(), ModelFailure> {
         if let Err(failure) = self.bring(record, job).await {
             self.report(record, &failure);
         }
@@ -64,7 +72,7 @@ impl Keeper {
     }
 
     /// Fails only if nothing is served then.
-    async fn swap_now(&self, order: &SwapOrder, job: &Arc<Job>) -> Result<(), ModelFailure> {
+    async fn swap_now(self: &Arc<Self>, order: &SwapOrder, job: &Arc<Job>) -> Result<(), ModelFailure> {
         match self.try_swap(order, job).await {
             Ok(Ended::Flipped) => Ok(()),
             Ok(Ended::Replaced) => {
@@ -80,22 +88,55 @@ impl Keeper {
         }
     }
 
-    async fn try_swap(&self, order: &SwapOrder, job: &Arc<Job>) -> Result<Ended, ModelFailure> {
+    async fn try_swap(self: &Arc<Self>, order: &SwapOrder, job: &Arc<Job>) -> Result<Ended, ModelFailure> {
         let record = &order.record;
+        if self.slot().serving().is_some_and(|served| served.record() == record) {
+            // A failure before this order has brought it back.
+            return Ok(Ended::Flipped);
+        }
         let Some((folder, timing)) = self.bring(record, job).await? else { return Ok(Ended::Replaced) };
         if order.headroom == Headroom::DrainFirst && self.slot().serving().is_some() {
             return self.swap_in_place(record, folder, timing, job).await;
         }
-        // There is room for two models, and not for three.
-        let third = {
-            let _orders = self.orders();
-            if job.is_replaced() { None } else { self.slot().take_previous() }
-        };
-        if let Some(third) = third {
-            self.let_go(third, LET_GO).await;
+        if !self.make_way(job).await? {
+            return Ok(Ended::Replaced);
         }
         let loaded = self.load(record, folder, timing, job).await?;
         Ok(self.flip(loaded, job))
+    }
+
+    /// There is room for two models, and not for three: the third goes, and one
+    /// that is going is waited for. False if a newer order has come meanwhile.
+    async fn make_way(&self, job: &Job) -> Result<bool, ModelFailure> {
+        let third = {
+            let _orders = self.orders();
+            if job.is_replaced() && self.slot().serving().is_some() {
+                return Ok(false);
+            }
+            self.slot().take_previous()
+        };
+        let patience = self.app.limits.longest_request;
+        let gone = async {
+            if let Some(third) = third {
+                self.let_go(third, patience).await;
+            }
+            while self.is_leaving() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let in_time = tokio::select! {
+            biased;
+            in_time = tokio::time::timeout(patience, gone) => in_time,
+            () = job.replaced() => return Ok(false),
+        };
+        in_time.map(|()| true).map_err(|_| ModelFailure {
+            step: Step::Draining,
+            message: format!(
+                "requests still use a model from before after {} s, and there is no room for a third one",
+                patience.as_secs_f32()
+            ),
+            transient: true,
+        })
     }
 
     /// The served model goes before the new one comes, and comes back if that
@@ -109,43 +150,56 @@ impl Keeper {
     ) -> Result<Ended, ModelFailure> {
         job.set_step(Step::Draining);
         let Some(_paused) = self.drain(job).await? else { return Ok(Ended::Replaced) };
-        let gone = {
+        let (third, old) = {
             let mut orders = self.orders();
             if job.is_replaced() {
                 return Ok(Ended::Replaced);
             }
             let old = self.slot().take_serving();
-            orders.given_up = old.as_ref().map(|served| served.record().clone());
-            [self.slot().take_previous(), old]
+            if let Some(old) = &old {
+                orders.gives_way(old.record(), record);
+            }
+            (self.slot().take_previous(), old)
         };
-        for served in gone.into_iter().flatten() {
+        // Orders that come meanwhile change nothing of what a failure brings back.
+        let before = old.as_ref().map(|served| (served.record().clone(), served.loaded.digest.clone()));
+        for served in [third, old].into_iter().flatten() {
             self.let_go(served, LET_GO).await;
         }
         match self.load(record, folder, timing, job).await {
             Ok(loaded) => Ok(self.flip(loaded, job)),
             Err(failure) => {
                 tracing::warn!(model = record.title(), error = %failure, "the model before is loaded again");
-                self.bring_back(job).await?;
+                if let Some((old, digest)) = before {
+                    self.bring_back(&old, digest, job).await?;
+                }
                 Err(failure)
             }
         }
     }
 
-    /// Loads what gave its place, and serves it again.
-    async fn bring_back(&self, job: &Arc<Job>) -> Result<(), ModelFailure> {
-        let old = self.orders().given_up.clone();
-        let Some(old) = old else { return Ok(()) };
-        let folder = self.models.sources.stage(&old, &StageProgress::default()).await?;
-        let loaded = self.load(&old, folder, Timing::default(), job).await?;
-        let mut orders = self.orders();
+    /// Loads what gave its place, and serves it again. By its digest it is
+    /// found in the store, even if its source is away or has another model now.
+    async fn bring_back(
+        &self,
+        old: &ModelRecord,
+        digest: String,
+        job: &Arc<Job>,
+    ) -> Result<(), ModelFailure> {
+        let mut exact = old.clone();
+        if let Some(source) = &mut exact.source {
+            source.digest.get_or_insert(digest);
+        }
+        let folder = self.models.sources.stage(&exact, &StageProgress::default()).await?;
+        let loaded = self.load(old, folder, Timing::default(), job).await?;
+        let _orders = self.orders();
         self.slot().flip(loaded);
-        orders.given_up = None;
         Ok(())
     }
 
     /// The model's folder, verified; none if a newer order has come meanwhile.
     async fn bring(
-        &self,
+        self: &Arc<Self>,
         record: &ModelRecord,
         job: &Job,
     ) -> Result<Option<(ModelFolder, Timing)>, ModelFailure> {
@@ -153,7 +207,7 @@ impl Keeper {
         let was_here = self.models.sources.staged().contains(record);
         tracing::info!(model = record.title(), "staging");
         let folder = tokio::select! {
-            folder = self.models.sources.stage(record, &job.progress) => folder?,
+            folder = self.stage_with_room(record, &job.progress) => folder?,
             () = job.replaced() => return Ok(None),
         };
         self.orders().passed(record, Step::Staging);
@@ -166,6 +220,22 @@ impl Keeper {
             "staged and verified"
         );
         Ok(Some((folder, Timing { staged_bytes, stage_ms, ..Timing::default() })))
+    }
+
+    /// Where there is no room otherwise, what nobody waits for makes way, and
+    /// what could be gone back to.
+    async fn stage_with_room(
+        self: &Arc<Self>,
+        record: &ModelRecord,
+        progress: &StageProgress,
+    ) -> Result<ModelFolder, LoadError> {
+        let staged = self.models.sources.stage(record, progress).await;
+        if !matches!(staged, Err(LoadError::Full { .. })) {
+            return staged;
+        }
+        let (keeper, wanted) = (Arc::clone(self), record.clone());
+        _ = spawn_blocking(move || keeper.make_room_for(&wanted)).await;
+        self.models.sources.stage(record, progress).await
     }
 
     /// No request is in progress and none comes in, for as long as what is
@@ -217,6 +287,7 @@ impl Keeper {
             return Ended::Replaced;
         }
         orders.passed(&loaded.record, Step::WarmingUp);
+        orders.served(&loaded.record);
         self.slot().flip(loaded);
         if !is_alone {
             orders.given_up = None;
@@ -230,9 +301,12 @@ impl Keeper {
     fn report(&self, record: &ModelRecord, failure: &ModelFailure) {
         let ModelFailure { step, message, transient } = failure.clone();
         tracing::error!(model = record.title(), ?step, transient, error = message, "no new model");
-        if matches!(step, Step::Loading | Step::WarmingUp) {
-            self.failed_loads.fetch_add(1, Relaxed);
+        let is_load = matches!(step, Step::Loading | Step::WarmingUp);
+        if is_load {
             self.app.metrics.failed_loads.inc();
+        }
+        if is_load || !transient {
+            self.failed_loads.fetch_add(1, Relaxed);
         }
         self.orders().error = Some(ModelError { record: record.clone(), step, message, transient });
     }

@@ -50,6 +50,8 @@ pub(super) fn client(secret: &Secret) -> Result<Client, LoadError> {
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .redirect(redirect::Policy::custom(follow))
+        // The query of an address may be a signature, which is a credential.
+        .referer(false)
         .build();
     built.map_err(|error| wrong(error.to_string()))
 }

@@ -122,7 +122,9 @@ impl Registry {
         let mut access = self.access.lock().await;
         let send = |access: &Access| access.grant(ask(&self.client, url.clone())).send();
         let mut response = send(&access).await.map_err(|error| broken(&error))?;
-        if response.status() == StatusCode::UNAUTHORIZED {
+        // Blobs may lie elsewhere; only the registry itself is shown the login.
+        let is_registry = response.url().origin() == url.origin();
+        if response.status() == StatusCode::UNAUTHORIZED && is_registry {
             *access = self.authenticate(&response).await?;
             response = send(&access).await.map_err(|error| broken(&error))?;
         }

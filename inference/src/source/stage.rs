@@ -81,6 +81,12 @@ impl Staging<'_> {
             if !error.is_transient() {
                 unfinished.give_up();
             }
+            // It may be large: not on a thread that others wait for.
+            _ = blocking(move || {
+                drop(unfinished);
+                Ok(())
+            })
+            .await;
             return Err(error);
         }
         let store = Arc::clone(&self.store);

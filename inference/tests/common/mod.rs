@@ -2,6 +2,8 @@
 //! sends exactly the bytes it is told to.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod orders;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -78,6 +80,8 @@ enum Fault {
     PanicAtLoad,
     /// Until released.
     HangAtLoad,
+    /// Once released.
+    RefusedLate,
     Panic,
     Silent,
     Nan,
@@ -92,9 +96,12 @@ pub(crate) fn make(seen: &Arc<Seen>) -> MakeModel {
         match tone.fault {
             Fault::RefusedAtLoad => return Err(FolderError::Weights("refused on purpose".to_owned())),
             Fault::PanicAtLoad => panic!("loading panics on purpose"),
-            Fault::HangAtLoad => {
+            Fault::HangAtLoad | Fault::RefusedLate => {
                 while !seen.released.load(SeqCst) {
                     std::thread::sleep(Duration::from_millis(1));
+                }
+                if tone.fault == Fault::RefusedLate {
+                    return Err(FolderError::Weights("refused on purpose".to_owned()));
                 }
             }
             _ => {}

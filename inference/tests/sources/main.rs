@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod depot;
+mod elsewhere;
 mod program;
 mod secure;
 

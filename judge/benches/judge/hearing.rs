@@ -1,4 +1,4 @@
-//! Listens to each clip once and remembers on disk what was heard.
+//! Listens to each clip once and remembers on disk its words and its score.
 
 use std::{
     fs,
@@ -85,7 +85,7 @@ impl Hearing {
             from_prompt: true,
             cer: rate(&first).zip(rate(&second)).map(<[f64; 2]>::from),
             mos: Some([first.mos, second.mos]),
-            prosody: Some(self.distance(&baseline, &candidate)?),
+            prosody: Some(distance(&baseline, &candidate)),
             ..Sample::default()
         })
     }
@@ -97,14 +97,12 @@ impl Hearing {
             Ok(Heard { transcript, mos: f64::from(self.mos.score(clip)?) })
         })
     }
+}
 
-    fn distance(&self, first: &Clip, second: &Clip) -> Result<f64> {
-        let file = self.memory.join(format!("{}-{}.json", &name(first)[..32], &name(second)[..32]));
-        remembered(&file, || {
-            let contours = [first, second].map(prosody::analyse);
-            Ok(f64::from(prosody::distance(&contours[0], &contours[1]).total))
-        })
-    }
+/// Quickly heard, and not remembered.
+fn distance(baseline: &Clip, candidate: &Clip) -> f64 {
+    let [baseline, candidate] = [baseline, candidate].map(prosody::analyse);
+    f64::from(prosody::distance(&baseline, &candidate).total)
 }
 
 fn remembered<T: Serialize + for<'a> Deserialize<'a>>(

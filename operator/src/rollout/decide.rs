@@ -184,7 +184,6 @@ fn begin(input: &Input<'_>, record: &mut PoolRecord, notes: &mut Vec<Note>) -> O
         baseline_digest: None,
         phase: RolloutPhase::Staging,
         since: view.now,
-        started: view.now,
         tested,
         message,
         samples: 0,

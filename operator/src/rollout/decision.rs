@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ttsfleet_crds::conditions::Reason;
-use ttsfleet_crds::{RolloutEntry, RolloutPhase, RolloutStatus, ServedModel};
+use ttsfleet_crds::{RolloutEntry, RolloutStatus, ServedModel};
 use ttsfleet_wire::admin::Headroom;
 use ttsfleet_wire::model::ModelRecord;
 
@@ -86,8 +86,6 @@ pub struct Comparison {
 /// What the fleet's status says of the pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
-    /// How far the rollout is.
-    pub phase: RolloutPhase,
     /// The rollout under way, or the last one if it was refused.
     pub rollout: Option<RolloutStatus>,
     /// What ready pods serve, most pods first; empty if none could be asked.

@@ -72,8 +72,6 @@ pub struct Rollout {
     pub phase: RolloutPhase,
     /// Since when; moved on by the time for which the spec held it.
     pub since: Timestamp,
-    /// When it began.
-    pub started: Timestamp,
     /// Whether it is compared with the stable model before it is swapped in.
     pub tested: bool,
     /// Why it went where it is.

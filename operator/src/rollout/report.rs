@@ -30,12 +30,7 @@ pub(super) fn progress(
         message: entry.message.clone(),
         at: Time(entry.at),
     });
-    Progress {
-        phase: rollout.as_ref().map_or(RolloutPhase::Stable, |rollout| rollout.phase),
-        rollout,
-        serving: serving(&view.pods),
-        history: history.collect(),
-    }
+    Progress { rollout, serving: serving(&view.pods), history: history.collect() }
 }
 
 fn under_way(spec: &PoolSpec, view: &PoolView, rollout: &Rollout, message: Option<String>) -> RolloutStatus {

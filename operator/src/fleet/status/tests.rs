@@ -218,7 +218,7 @@ fn trying(pool: &str, phase: RolloutPhase, status: Option<bool>, reason: Reason)
         min_samples: 100,
         gates: vec![],
     };
-    let progress = Progress { phase, rollout: Some(rollout), serving: vec![], history: vec![] };
+    let progress = Progress { rollout: Some(rollout), serving: vec![], history: vec![] };
     let quality = Quality { status, reason, message: "hibari@2: 12 of 100 pairs compared".to_owned() };
     PoolProgress { pool: pool.to_owned(), stable: model("1"), progress, quality }
 }

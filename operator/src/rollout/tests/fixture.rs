@@ -213,7 +213,6 @@ pub(super) fn under_way(phase: RolloutPhase) -> PoolRecord {
         baseline_digest: known.then(|| digest(1)),
         phase,
         since: start(),
-        started: start(),
         tested: true,
         message: "so far".to_owned(),
         samples: 0,

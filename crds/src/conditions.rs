@@ -70,6 +70,15 @@ pub enum Reason {
     ImageUnavailable,
     /// The kubelet evicted a pod.
     Evicted,
+    /// A pod waits for a volume: that of a Secret which is not there, say.
+    VolumeUnavailable,
+    /// The gateway's ServiceAccount was deleted and made again, so that the API
+    /// server refuses the pods that were there before.
+    AccountReplaced,
+    /// Something answers callers that is not the fleet's.
+    StrayPod,
+    /// Requests do not reach the pods that are ready, or reach others.
+    EndpointsDiffer,
     /// The rollout has made no headway for its deadline.
     RolloutStalled,
     /// The pods serve what the spec says.
@@ -92,9 +101,11 @@ pub enum Reason {
     Inconclusive,
     /// It has passed and waits to be promoted by hand.
     AwaitingPromotion,
+    /// It has passed, but lacks something that callers may ask for now.
+    OffersLess,
     /// The rollout is held by spec.rollout.paused.
     Paused,
-    /// The candidate's pods find no place to run.
+    /// The pods of a comparison find no place to run.
     ShadowUnschedulable,
 }
 

@@ -113,15 +113,15 @@ pub struct TtsDeploymentSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Pool {
     /// Names the pool's Deployment, `<fleet>-<pool>`. Cannot be changed.
-    /// gateway, shadow, jobs and judge are kept for the fleet's own parts.
+    /// gateway, shadow, baseline, jobs and judge are kept for the fleet's own parts.
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message(
         "a pool's name must be at most 20 characters of a-z, 0-9 and '-', and begin and end with a letter or digit; \
          for example: main"
     ))]
-    #[x_kube(validation = Rule::new("!self.matches('^(gateway|jobs|(.*-)?(shadow|judge))$')").message(
-        "a pool cannot be named gateway, shadow, jobs or judge, or end in -shadow or -judge, because the fleet's own \
-         parts are named so; choose another name, for example: main"
+    #[x_kube(validation = Rule::new("!self.matches('^(gateway|jobs|(.*-)?(shadow|baseline|judge))$')").message(
+        "a pool cannot be named gateway, shadow, baseline, jobs or judge, or end in -shadow, -baseline or -judge, \
+         because the fleet's own parts are named so; choose another name, for example: main"
     ))]
     pub name: String,
 
@@ -173,7 +173,8 @@ pub struct Capacity {
     pub max_concurrency: i32,
 
     /// Requests that may wait for a synthesis thread. When more do, the pod
-    /// refuses all new ones for resilience.breaker.queue.openFor.
+    /// refuses new ones until it is down to half, and at most for
+    /// resilience.breaker.queue.openFor.
     #[serde(default = "default_max_queue_depth")]
     #[schemars(range(min = 0, max = 999))]
     pub max_queue_depth: i32,

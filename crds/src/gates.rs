@@ -19,9 +19,17 @@ pub struct Gates {
     #[serde(default)]
     pub mos: MosGate,
 
-    /// Melody, rhythm and loudness, compared on the same text.
+    /// Melody, rhythm and emphasis, compared on the same text.
     #[serde(default)]
     pub prosody: ProsodyGate,
+
+    /// Loudness, whether louder or quieter.
+    #[serde(default)]
+    pub loudness: LoudnessGate,
+
+    /// What lies above 8 kHz, whether more or less of it.
+    #[serde(default)]
+    pub treble: TrebleGate,
 
     /// Failed requests.
     #[serde(default)]
@@ -46,7 +54,9 @@ pub struct Gates {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CerGate {
-    /// Largest increase, in percentage points; "0.01" to "100".
+    /// Largest increase, in percentage points; "0.01" to "100". That so few texts
+    /// are spoilt wholly takes about 4 pairs divided by it to tell (2 points: 200
+    /// to 300 pairs): ask for as many (shadow.minSamples).
     #[serde(default = "default_cer")]
     #[schemars(length(max = 8))]
     #[x_kube(validation = rules::decimal("rollout.gates.cer.maxIncreasePoints", "0.01", "100", "\"2.0\""))]
@@ -64,7 +74,7 @@ pub struct MosGate {
     pub max_decrease: String,
 }
 
-/// Melody, rhythm and loudness.
+/// Melody, rhythm and emphasis.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProsodyGate {
@@ -74,6 +84,30 @@ pub struct ProsodyGate {
     #[schemars(length(max = 8))]
     #[x_kube(validation = rules::decimal("rollout.gates.prosody.maxDistance", "0.01", "100", "\"0.25\""))]
     pub max_distance: String,
+}
+
+/// Loudness.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoudnessGate {
+    /// Largest difference of integrated loudness, in the mean over all texts, in
+    /// decibels; "0.1" to "20".
+    #[serde(default = "default_loudness")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = rules::decimal("rollout.gates.loudness.maxDifferenceDb", "0.1", "20", "\"3\""))]
+    pub max_difference_db: String,
+}
+
+/// What lies above 8 kHz.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrebleGate {
+    /// Largest difference of its level relative to the whole, in the mean over
+    /// all texts, in decibels; "0.1" to "20".
+    #[serde(default = "default_treble")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = rules::decimal("rollout.gates.treble.maxDifferenceDb", "0.1", "20", "\"6\""))]
+    pub max_difference_db: String,
 }
 
 /// Failed requests.
@@ -93,7 +127,8 @@ pub struct ErrorGate {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FirstSoundGate {
-    /// Largest ratio of the 95th percentiles, new to old; "1" to "100".
+    /// Largest ratio of the 95th percentiles, new to old; "1" to "100", which
+    /// lets everything pass. A lower one takes a hundred pairs at least.
     #[serde(default = "default_first_sound")]
     #[schemars(length(max = 8))]
     #[x_kube(validation = rules::decimal("rollout.gates.firstSound.maxP95Ratio", "1", "100", "\"1.50\""))]
@@ -104,7 +139,8 @@ pub struct FirstSoundGate {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LatencyGate {
-    /// Largest ratio of the 95th percentiles, new to old; "1" to "100".
+    /// Largest ratio of the 95th percentiles, new to old; "1" to "100", which
+    /// lets everything pass. A lower one takes a hundred pairs at least.
     #[serde(default = "default_latency")]
     #[schemars(length(max = 8))]
     #[x_kube(validation = rules::decimal("rollout.gates.latency.maxP95Ratio", "1", "100", "\"1.20\""))]
@@ -116,6 +152,8 @@ defaults! {
         cer: CerGate::default(),
         mos: MosGate::default(),
         prosody: ProsodyGate::default(),
+        loudness: LoudnessGate::default(),
+        treble: TrebleGate::default(),
         errors: ErrorGate::default(),
         first_sound: FirstSoundGate::default(),
         latency: LatencyGate::default(),
@@ -124,6 +162,8 @@ defaults! {
     CerGate { max_increase_points: default_cer() }
     MosGate { max_decrease: default_mos() }
     ProsodyGate { max_distance: default_prosody() }
+    LoudnessGate { max_difference_db: default_loudness() }
+    TrebleGate { max_difference_db: default_treble() }
     ErrorGate { max_increase_points: default_errors() }
     FirstSoundGate { max_p95_ratio: default_first_sound() }
     LatencyGate { max_p95_ratio: default_latency() }
@@ -139,6 +179,14 @@ fn default_mos() -> String {
 
 fn default_prosody() -> String {
     "0.25".to_owned()
+}
+
+fn default_loudness() -> String {
+    "3".to_owned()
+}
+
+fn default_treble() -> String {
+    "6".to_owned()
 }
 
 fn default_errors() -> String {

@@ -18,7 +18,9 @@ pub const INFERENCE: &str = "inference";
 pub const GATEWAY: &str = "gateway";
 /// [`COMPONENT`] of pods that a model is tried in.
 pub const SHADOW: &str = "shadow";
-/// [`COMPONENT`] of what compares it with the one before.
+/// [`COMPONENT`] of pods with the model before, which it is compared with.
+pub const BASELINE: &str = "baseline";
+/// [`COMPONENT`] of what compares the two.
 pub const JUDGE: &str = "judge";
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ mod tests {
             "ttsfleet.dev/trial-of",
         ];
         assert_eq!(keys, expected);
-        assert_eq!([INFERENCE, GATEWAY, SHADOW, JUDGE], ["inference", "gateway", "shadow", "judge"]);
+        let parts = [INFERENCE, GATEWAY, SHADOW, BASELINE, JUDGE];
+        assert_eq!(parts, ["inference", "gateway", "shadow", "baseline", "judge"]);
     }
 }

@@ -24,7 +24,9 @@ mod status;
 pub use amount::Amount;
 pub use annotations::{ABORT_ANNOTATION, PROMOTE_ANNOTATION, RETRY_ANNOTATION};
 pub use fleet::{Capacity, Pool, TtsDeployment, TtsDeploymentSpec};
-pub use gates::{CerGate, ErrorGate, FirstSoundGate, Gates, LatencyGate, MosGate, ProsodyGate};
+pub use gates::{
+    CerGate, ErrorGate, FirstSoundGate, Gates, LatencyGate, LoudnessGate, MosGate, ProsodyGate, TrebleGate,
+};
 pub use gateway::{Expose, Gateway, GatewayResources, HttpRoute, Ingress, ParentRef};
 pub use generate::{GeneratedFile, generate};
 pub use model::{Model, Source};

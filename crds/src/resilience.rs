@@ -38,8 +38,11 @@ pub struct Resilience {
     #[serde(default)]
     pub breaker: Breaker,
 
-    /// What a caller gets when every attempt has failed. EmptyAudio: a valid
-    /// file without sound, marked as degraded. Error: an error.
+    /// What a caller gets when every attempt has failed. Error: an error that
+    /// says when to try again, so that clients do, or ask elsewhere.
+    /// EmptyAudio: a valid file without sound, marked as degraded; most clients
+    /// take it for speech. A tier may say otherwise, and so may a request, in
+    /// its header `x-tts-on-exhausted: error` or `empty-audio`.
     #[serde(default)]
     pub on_exhausted: OnExhausted,
 }
@@ -140,7 +143,8 @@ pub struct Breaker {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueBreaker {
-    /// For how long it refuses all new ones, 1s to 10m.
+    /// For how long at most it refuses new ones, 1s to 10m; it takes them again
+    /// as soon as the queue is down to half.
     #[serde(default = "default_open_for")]
     #[schemars(length(max = 12))]
     #[x_kube(validation = rules::seconds("breaker.queue.openFor", "1s", "10m", "10s"))]
@@ -162,7 +166,8 @@ pub struct SlowCallBreaker {
     #[schemars(range(min = 1, max = 100))]
     pub ratio_percent: i32,
 
-    /// How long it stays open before one call may probe, 100ms to 10m.
+    /// How long it stays open before one call may probe, 100ms to 10m. A pod
+    /// that relapses is left alone for twice as long each time, up to a minute.
     #[serde(default = "default_recovery")]
     #[schemars(length(max = 12))]
     #[x_kube(validation = rules::duration("breaker.slowCall.recovery", "100ms", "10m", "5s"))]
@@ -173,11 +178,11 @@ pub struct SlowCallBreaker {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum OnExhausted {
-    /// A valid file without sound, marked as degraded.
-    #[default]
-    EmptyAudio,
     /// An error.
+    #[default]
     Error,
+    /// A valid file without sound, marked as degraded.
+    EmptyAudio,
 }
 
 impl Default for Timeouts {

@@ -70,18 +70,20 @@ pub enum Promotion {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shadow {
-    /// Share of the pool's requests that are put to the new model as well, in
+    /// Share of the pool's requests that both models are asked as well, in
     /// percent.
     #[serde(default = "default_percent")]
     #[schemars(range(min = 1, max = 100))]
     pub percent: i32,
 
-    /// Pods with the new model.
+    /// Pods with the new model, and as many fresh ones with the old model, which
+    /// it is compared with. With gpu.mode: Exclusive it is compared with the pods
+    /// that serve.
     #[serde(default = "default_shadow_replicas")]
     #[schemars(range(min = 1, max = 10))]
     pub replicas: i32,
 
-    /// Pairs of audio to compare before a decision.
+    /// Texts to compare before a decision; one that comes again counts once.
     #[serde(default = "default_min_samples")]
     #[schemars(range(min = 10, max = 10000))]
     pub min_samples: i32,
@@ -93,7 +95,8 @@ pub struct Shadow {
     #[x_kube(validation = rules::seconds("rollout.shadow.deadline", "1m", "24h", "30m or 1h"))]
     pub deadline: String,
 
-    /// Texts that are spoken to both models where callers send too few.
+    /// Texts that are spoken by both models, every fifth time and where callers
+    /// send too few.
     #[serde(default)]
     pub prompts_from: PromptsFrom,
 }
@@ -103,7 +106,9 @@ pub struct Shadow {
 #[serde(rename_all = "camelCase")]
 pub struct PromptsFrom {
     /// A ConfigMap of the fleet's namespace with the key `prompts.txt`, one
-    /// text a line, at least 30 of them; built-in texts if absent.
+    /// text a line, as many as shadow.minSamples where callers send none; after
+    /// a tab how it is said, where its letters do not tell ("Dr. Lee", a tab,
+    /// "doctor lee"). Built-in texts if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_ref: Option<ConfigMapRef>,
 }
@@ -246,7 +251,7 @@ fn default_shadow_replicas() -> i32 {
 }
 
 fn default_min_samples() -> i32 {
-    100
+    300
 }
 
 fn default_deadline() -> String {

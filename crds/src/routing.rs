@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules;
+use crate::{OnExhausted, rules};
 
 /// Name of the tier of a fleet that describes none.
 pub const STANDARD_TIER: &str = "standard";
@@ -56,6 +56,17 @@ pub struct Tier {
         "a tier's pools must name each pool once; remove the second mention"
     ))]
     pub pools: Vec<String>,
+
+    /// The tier's share of pods that are asked for more than they can do,
+    /// beside the other tiers' weights.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = 1, max = 100))]
+    pub weight: i32,
+
+    /// What its callers get when every attempt has failed; as
+    /// resilience.onExhausted says if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<OnExhausted>,
 }
 
 /// How a request names its tier.
@@ -95,28 +106,43 @@ pub struct SecretRef {
 /// Bounds on the text of a request.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.maxInputChars <= self.hardLimit").message(
+    "limits.maxInputChars must not be above limits.hardLimit, or no text could ever be that long; raise hardLimit or \
+     lower maxInputChars"
+))]
 pub struct Limits {
-    /// Longest text spoken, in Unicode characters.
+    /// Length from which on a text is long, in Unicode characters.
     #[serde(default = "default_max_input_chars")]
     #[schemars(range(min = 1, max = 4096))]
     pub max_input_chars: i32,
 
-    /// What becomes of a longer one. Truncate: it is cut at the last end of a
-    /// sentence that fits, and the answer says so. Reject: it is refused.
+    /// What becomes of a long one. Auto: it is spoken whole, but waits for
+    /// shorter ones and never takes all threads of a pod; while the pool is
+    /// under pressure it is cut as under Truncate. Truncate: it is cut at the
+    /// last end of a sentence that fits, and the answer says so. Reject: it is
+    /// refused.
     #[serde(default)]
     #[schemars(with = "String", length(max = 20))]
-    #[x_kube(validation = Rule::new("self in ['Truncate', 'Reject']").message(
-        "limits.onOverflow must be Truncate or Reject; Enqueue comes with asynchronous jobs, which this version does \
-         not have"
+    #[x_kube(validation = Rule::new("self in ['Auto', 'Truncate', 'Reject']").message(
+        "limits.onOverflow must be Auto, Truncate or Reject; Enqueue comes with asynchronous jobs, which this version \
+         does not have"
     ))]
     pub on_overflow: OnOverflow,
+
+    /// Length beyond which a text is refused in any case, in Unicode
+    /// characters. The default is OpenAI's.
+    #[serde(default = "default_hard_limit")]
+    #[schemars(range(min = 1, max = 4096))]
+    pub hard_limit: i32,
 }
 
-/// What becomes of a text that is too long.
+/// What becomes of a long text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnOverflow {
-    /// It is cut at the last end of a sentence that fits.
+    /// It is spoken whole unless the pool is under pressure.
     #[default]
+    Auto,
+    /// It is cut at the last end of a sentence that fits.
     Truncate,
     /// It is refused.
     Reject,
@@ -172,10 +198,22 @@ pub enum LogFormat {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_input_chars: default_max_input_chars(), on_overflow: OnOverflow::default() }
+        Self {
+            max_input_chars: default_max_input_chars(),
+            on_overflow: OnOverflow::default(),
+            hard_limit: default_hard_limit(),
+        }
     }
 }
 
 fn default_max_input_chars() -> i32 {
     600
+}
+
+fn default_hard_limit() -> i32 {
+    4096
+}
+
+fn default_weight() -> i32 {
+    1
 }

@@ -92,6 +92,21 @@ pub struct LoadedModel {
     pub served: Served,
     /// How long the ways to it took.
     pub timing: Timing,
+    /// What callers may ask of it.
+    #[serde(default)]
+    pub offers: Offers,
+}
+
+/// What callers may ask of a model; all of it empty where a pod does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Offers {
+    /// Names of its voices, the default first.
+    pub voices: Vec<String>,
+    /// Languages that it speaks, as BCP 47 tags.
+    pub languages: Vec<String>,
+    /// Samples a second of its audio, which raw PCM does not carry with it.
+    pub sample_rate: u32,
 }
 
 /// What came of requests, since a model was flipped to (again).

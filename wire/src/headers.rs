@@ -13,6 +13,27 @@ pub const INPUT_CHARS: &str = "x-tts-input-chars";
 pub const SPOKEN_CHARS: &str = "x-tts-spoken-chars";
 /// Why the answer is not all it should be: `backup`, `empty-audio`.
 pub const DEGRADED: &str = "x-tts-degraded";
+/// In a request to the gateway: what its caller wants when every attempt has
+/// failed, [`EMPTY_AUDIO`] or [`ERROR`], whatever the fleet says.
+pub const ON_EXHAUSTED: &str = "x-tts-on-exhausted";
+/// A valid file without sound: a value of [`ON_EXHAUSTED`] and of [`DEGRADED`].
+pub const EMPTY_AUDIO: &str = "empty-audio";
+/// A value of [`ON_EXHAUSTED`].
+pub const ERROR: &str = "error";
+/// In a request from the gateway to a pod: the caller's tier, which shares the
+/// pod with others by its [`WEIGHT`].
+pub const TIER: &str = "x-tts-tier";
+/// In a request from the gateway to a pod: the tier's weight, 1 to 100.
+pub const WEIGHT: &str = "x-tts-weight";
+/// In a request from the gateway to a pod: tells one caller of a tier from the
+/// others; nothing that could be used as a key.
+pub const CALLER: &str = "x-tts-caller";
+/// In a request from the gateway to a pod: `true` if the text is longer than the
+/// fleet's `limits.maxInputChars`, so that it waits for shorter ones.
+pub const LONG: &str = "x-tts-long";
+/// In a pod's refusal: `true` if it is this caller who has more than its share of
+/// the pod; others are still let in.
+pub const OVER_SHARE: &str = "x-tts-over-share";
 /// `name@version` of the model that spoke.
 pub const MODEL: &str = "x-tts-model";
 /// `sha256:…` of the manifest of the model that spoke.

@@ -2,26 +2,29 @@
 
 use std::fmt;
 
-use base64::{Engine, display::Base64Display, prelude::BASE64_STANDARD};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
-/// Port of pairs and the report.
+/// Port of requests and the report.
 pub const PORT: u16 = 8080;
 /// Port of `/healthz`, `/readyz` and `/metrics`.
 pub const HEALTH_PORT: u16 = 8081;
-/// Path of `POST` [`Pair`]: 202 if taken, 429 if there is no room, 409 if it is
-/// not of the models under test.
-pub const PAIRS_PATH: &str = "/v1/pairs";
+/// Path of `POST` [`MirroredRequest`]: 202 if taken, 429 if there is no room, 400
+/// if it is not one that both sides can be asked.
+pub const REQUESTS_PATH: &str = "/v1/requests";
 /// Path of `GET` [`Report`].
 pub const REPORT_PATH: &str = "/v1/report";
-/// Longest pair taken, in bytes of its JSON.
-pub const MOST_PAIR_BYTES: usize = 12 << 20;
+/// Longest request taken, in bytes of its JSON.
+pub const MOST_REQUEST_BYTES: usize = 64 << 10;
+/// Longest text that is compared, in Unicode characters: a minute or so of
+/// speech, of two that are listened to.
+pub const MOST_TEXT_CHARS: usize = 1000;
 
 /// Path of the file with the [`Session`].
 pub const ENV_SESSION: &str = "TTSFLEET_SESSION";
 /// Key of the ConfigMap that holds the [`Session`] as JSON.
 pub const SESSION_KEY: &str = "session.json";
-/// Key of the ConfigMap that a fleet names in `shadow.promptsFrom`: one text a line.
+/// Key of the ConfigMap that a fleet names in `shadow.promptsFrom`: one text a
+/// line, and after a tab how it is said where its letters do not tell.
 pub const PROMPTS_KEY: &str = "prompts.txt";
 
 /// What is compared with what.
@@ -30,22 +33,26 @@ pub const PROMPTS_KEY: &str = "prompts.txt";
 pub struct Session {
     /// Tells one comparison from the next; the report repeats it.
     pub id: String,
-    /// Address of the pods that serve the stable model, as in `http://narrator-main:8080`.
+    /// Address of pods that serve the stable model, as in
+    /// `http://narrator-main-baseline:8080`.
     pub baseline_url: String,
     /// Address of the pods that serve the candidate.
     pub candidate_url: String,
-    /// Digest of the stable model; pairs spoken by another are refused. None: any.
+    /// Digest of the stable model; what another one says is not looked at. None:
+    /// any.
     pub baseline_digest: Option<String>,
     /// Digest of the candidate; likewise.
     pub candidate_digest: Option<String>,
-    /// Pairs aimed at: the intervals are tightest there.
+    /// Texts aimed at.
     pub min_samples: u32,
     /// Confidence of the intervals, in percent, 50 to 99.
     pub confidence_percent: u32,
-    /// Texts spoken to both where callers send too few; none: the built-in ones.
+    /// Texts spoken to both where callers send too few, and one in five pairs in
+    /// any case; none: the built-in ones. How a text is said may follow it after
+    /// a tab, where its letters do not tell.
     pub prompts: Option<Vec<String>>,
-    /// Seconds without a caller's pair in which words were heard, after which
-    /// prompts fill up.
+    /// Seconds without a caller's text in which words were heard, after which
+    /// prompts fill up. A share of prompts is mixed in however many callers send.
     pub prompt_after_seconds: u32,
     /// What listens.
     pub recogniser: Recogniser,
@@ -64,82 +71,29 @@ pub enum Recogniser {
     },
 }
 
-/// One text spoken by both.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A caller's request, as far as what is spoken depends on it. The judge puts it
+/// to both sides: how long the caller's own answer took, how many attempts it
+/// needed and what it sounded like play no role. Its `Debug` form does not show
+/// the text.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Pair {
-    /// The text.
+pub struct MirroredRequest {
+    /// The text, at most [`MOST_TEXT_CHARS`] characters.
     pub text: String,
-    /// What the stable model made of it.
-    pub baseline: Side,
-    /// What the candidate made of it.
-    pub candidate: Side,
+    /// The model's name, without a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The voice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<String>,
+    /// How fast, as a ratio to the usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f32>,
 }
 
-/// What one of the two made of a text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind", deny_unknown_fields)]
-pub enum Side {
-    /// It spoke.
-    Audio {
-        /// Digest of the model that spoke, as its answer says.
-        digest: String,
-        /// Media type of the audio: wav, pcm, flac or mp3.
-        content_type: String,
-        /// Samples per second where the audio itself does not say.
-        sample_rate: u32,
-        /// The audio.
-        audio: Audio,
-        /// From asking a pod to its first audio, in milliseconds, without the wait
-        /// for a synthesis thread ([`crate::headers::QUEUE_MS`]): the two sides
-        /// have not equally much to do.
-        first_audio_ms: f64,
-        /// From asking a pod to its last, likewise.
-        total_ms: f64,
-    },
-    /// It failed; the stable model also where another attempt made up for it, as
-    /// the candidate has only one.
-    Failed {
-        /// Code of the error catalogue, or what happened, in a word.
-        code: String,
-    },
-}
-
-/// Audio: bytes here, base64 in JSON. Megabytes of it are turned into the one or
-/// the other as they are written or read, without a text of their own between.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Audio(pub Vec<u8>);
-
-impl Serialize for Audio {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&Base64Display::new(&self.0, &BASE64_STANDARD))
-    }
-}
-
-impl<'de> Deserialize<'de> for Audio {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Base64)
-    }
-}
-
-/// Only its length: the audio is what a user wanted spoken.
-impl fmt::Debug for Audio {
+impl fmt::Debug for MirroredRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Audio({} bytes)", self.0.len())
-    }
-}
-
-struct Base64;
-
-impl de::Visitor<'_> for Base64 {
-    type Value = Audio;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("audio in base64")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Audio, E> {
-        BASE64_STANDARD.decode(text).map(Audio).map_err(|_| E::custom("the audio is not in base64"))
+        formatter.debug_struct("MirroredRequest").field("bytes", &self.text.len()).finish_non_exhaustive()
     }
 }
 
@@ -149,13 +103,17 @@ impl de::Visitor<'_> for Base64 {
 pub struct Report {
     /// [`Session::id`].
     pub session: String,
-    /// Pairs judged.
+    /// Texts compared, each once, however often it came.
     pub samples: u64,
     /// Of these, from prompts.
     pub from_prompts: u64,
-    /// Pairs that wait.
+    /// Pairs of texts that had been compared before; they count for failures and
+    /// times.
+    #[serde(default)]
+    pub repeated: u64,
+    /// Callers' texts that wait to be spoken, and pairs that wait to be judged.
     pub waiting: u64,
-    /// Pairs refused for want of room.
+    /// Callers' texts refused for want of room.
     pub dropped: u64,
     /// What keeps it from judging, if anything does.
     pub trouble: Option<String>,
@@ -172,6 +130,12 @@ pub enum Quantity {
     Mos,
     /// Distance of the candidate's prosody from the baseline's; the baseline is 0.
     Prosody,
+    /// Integrated loudness (ITU-R BS.1770), in LUFS; mean of the differences,
+    /// whether louder or quieter, in decibels.
+    Loudness,
+    /// Level of what lies above 8 kHz relative to the whole, in decibels; mean of
+    /// the differences, whether brighter or duller.
+    Treble,
     /// Share of failed requests, 0 to 1; difference candidate − baseline.
     Errors,
     /// Time to the first sound, in milliseconds, 95th percentile: to the first
@@ -206,38 +170,17 @@ pub struct Measure {
 mod tests {
     use super::*;
 
-    fn pair() -> Pair {
-        let baseline = Side::Audio {
-            digest: "sha256:a".to_owned(),
-            content_type: "audio/wav".to_owned(),
-            sample_rate: 24_000,
-            audio: Audio(b"stable".to_vec()),
-            first_audio_ms: 1.5,
-            total_ms: 2.5,
+    #[test]
+    fn what_a_user_wants_spoken_is_not_printed() {
+        let request = MirroredRequest {
+            text: "a secret".to_owned(),
+            model: None,
+            voice: Some("heart".to_owned()),
+            speed: None,
         };
-        let candidate = Side::Failed { code: "InferenceFailed".to_owned() };
-        Pair { text: "Hello.".to_owned(), baseline, candidate }
-    }
-
-    #[test]
-    fn audio_is_bytes_here_and_base64_in_json() {
-        let text = serde_json::to_string(&pair()).unwrap();
-        assert!(text.contains(r#""audio":"c3RhYmxl""#), "{text}");
-        assert_eq!(serde_json::from_str::<Pair>(&text).unwrap(), pair());
-        let escaped = text.replacen("c3Rh", "\\u00633Rh", 1);
-        assert_eq!(serde_json::from_str::<Pair>(&escaped).unwrap(), pair());
-    }
-
-    #[test]
-    fn what_is_no_base64_is_refused_without_a_word_of_it() {
-        let text = serde_json::to_string(&pair()).unwrap().replacen("c3RhYmxl", "a secret", 1);
-        let error = serde_json::from_str::<Pair>(&text).unwrap_err().to_string();
-        assert!(error.contains("base64") && !error.contains("secret"), "{error}");
-    }
-
-    #[test]
-    fn audio_is_not_printed() {
-        let printed = format!("{:?}", Audio(b"stable".to_vec()));
-        assert_eq!(printed, "Audio(6 bytes)");
+        assert_eq!(format!("{request:?}"), "MirroredRequest { bytes: 8, .. }");
+        let json = serde_json::to_string(&request).unwrap();
+        assert_eq!(json, r#"{"text":"a secret","voice":"heart"}"#);
+        assert_eq!(serde_json::from_str::<MirroredRequest>(&json).unwrap(), request);
     }
 }

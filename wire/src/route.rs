@@ -31,35 +31,22 @@ pub struct RouteTable {
     pub breaker: SlowCallBreaker,
     /// What a caller gets when every attempt has failed.
     pub on_exhausted: OnExhausted,
-    /// Pools whose requests are also put to a candidate.
+    /// Pools whose requests are passed on to a judge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<MirrorRoute>,
 }
 
-/// A sampled copy of a pool's requests, put to the pods of a candidate; both
-/// audios go to the judge. Nothing of it reaches a caller or a figure about
-/// callers.
+/// A sampled share of a pool's requests, which are passed on to a judge. Nothing
+/// of it reaches a caller or a figure about callers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MirrorRoute {
-    /// The pool whose answers are compared.
+    /// The pool for whose model a candidate is tried.
     pub pool: String,
-    /// The Service whose EndpointSlices list the candidate's pods.
-    pub service: String,
     /// The Service whose EndpointSlices list the judge.
     pub judge: String,
     /// Share of the pool's requests, in percent, 1 to 100.
     pub percent: u32,
-    /// Longest wait for the candidate's last audio, in milliseconds. Answers
-    /// that take the stable model more than half of it are not copied, so that
-    /// only a candidate that is twice as slow fails.
-    pub timeout_ms: u32,
-    /// Longest audio of the candidate, in bytes. Answers of the stable model that
-    /// are longer than half of it are not copied, likewise.
-    pub max_bytes: u32,
-    /// Copies under way at once in one gateway, whichever pools they are of; more
-    /// are not made.
-    pub concurrency: u32,
 }
 
 /// A pool and where its pods are found.
@@ -80,6 +67,18 @@ pub struct TierRoute {
     pub name: String,
     /// Names of pools, the preferred one first; never empty.
     pub pools: Vec<String>,
+    /// The tier's share of a pod that is asked for more than it can do, as a
+    /// ratio to the other tiers' weights, 1 to 100.
+    #[serde(default = "equal_weight")]
+    pub weight: u32,
+    /// What its callers get when every attempt has failed; the fleet's
+    /// [`RouteTable::on_exhausted`] if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<OnExhausted>,
+}
+
+fn equal_weight() -> u32 {
+    1
 }
 
 /// How a request names its tier.
@@ -103,15 +102,26 @@ pub enum TierFrom {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TextLimits {
-    /// Longest text spoken, in Unicode characters.
+    /// Length from which on a text is long, in Unicode characters.
     pub max_input_chars: u32,
-    /// What becomes of a longer one.
+    /// What becomes of a long one.
     pub on_overflow: OnOverflow,
+    /// Length beyond which a text is refused in any case, in Unicode characters.
+    #[serde(default = "openais_limit")]
+    pub hard_limit: u32,
+}
+
+/// The longest input that OpenAI's speech API takes.
+fn openais_limit() -> u32 {
+    4096
 }
 
 /// What becomes of a text that is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnOverflow {
+    /// It is spoken whole, after shorter ones; while the pool is under pressure
+    /// it is cut as under `Truncate`.
+    Auto,
     /// It is cut at the last sentence end that fits, and the answer says so.
     Truncate,
     /// It is refused.

@@ -1,6 +1,6 @@
-//! Who is let in: a fixed number of requests at once, none while the queue
-//! breaker is open, and none while the server stops or its model goes before
-//! the next one comes.
+//! Who is let in: a fixed number of requests at once, a caller's share of them
+//! where there are others, none while the queue breaker is open, and none while
+//! the server stops or its model goes before the next one comes.
 
 use std::{
     sync::{
@@ -15,23 +15,47 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use ttsfleet_serving::Failure;
 use ttsfleet_wire::error::ErrorCode;
 
-use crate::{breaker::QueueBreaker, config::Limits, metrics::Metrics};
+use crate::{
+    breaker::QueueBreaker,
+    callers::{Callers, Claim, Refusal, Room},
+    config::Limits,
+    metrics::Metrics,
+};
 
 /// The door.
 pub(crate) struct Admission {
     places: Arc<Semaphore>,
     most: u32,
+    workers: usize,
     draining: AtomicBool,
     paused: AtomicBool,
-    breaker: Mutex<QueueBreaker>,
+    queue: Arc<Queue>,
+    callers: Arc<Mutex<Callers>>,
     in_flight: Gauge,
-    waiting: Gauge,
+}
+
+/// Those who wait for a thread.
+struct Queue {
+    breaker: Mutex<QueueBreaker>,
+    depth: Gauge,
 }
 
 /// One place among the requests in progress.
 pub(crate) struct Admitted {
+    claim: Claim,
+    /// The caller's part of the server when it was taken, up to 1.
+    pub(crate) share: f64,
+    callers: Arc<Mutex<Callers>>,
     in_flight: Gauge,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Why a request is not let in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) failure: Failure,
+    /// Whether it is this caller who has too much, and others are let in.
+    pub(crate) over_share: bool,
 }
 
 /// Why nobody is let in.
@@ -48,61 +72,68 @@ pub(crate) struct Paused<'a> {
 }
 
 /// Counts a request as waiting for as long as it does, even if it is dropped.
-pub(crate) struct Waiting(Gauge);
+pub(crate) struct Waiting(Arc<Queue>);
 
 impl Admission {
     pub(crate) fn new(limits: &Limits, metrics: &Metrics) -> Self {
+        let breaker = Mutex::new(QueueBreaker::new(limits.max_queue_depth, limits.busy));
         Self {
             places: Arc::new(Semaphore::new(limits.max_concurrency as usize)),
             most: limits.max_concurrency,
+            workers: limits.workers,
             draining: AtomicBool::new(false),
             paused: AtomicBool::new(false),
-            breaker: Mutex::new(QueueBreaker::new(limits.max_queue_depth, limits.busy)),
+            queue: Arc::new(Queue { breaker, depth: metrics.queue_depth.clone() }),
+            callers: Arc::default(),
             in_flight: metrics.in_flight.clone(),
-            waiting: metrics.queue_depth.clone(),
         }
     }
 
     /// Fails if a request would be refused at this moment. Takes no place, so
     /// that it may be asked before the client has sent all of its request.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    /// `service` is how long a thread is taken by one.
+    pub(crate) fn check(&self, claim: &Claim, service: Duration) -> Result<(), Refused> {
         if let Some(closed) = self.closed() {
             let message = format!("This server is {}; another one will answer.", closed.name());
-            return Err(Failure::new(ErrorCode::Draining, message).retry_after(1));
+            return Err(Refused::all(Failure::new(ErrorCode::Draining, message).retry_after(1)));
         }
-        if let Some(left) = self.busy() {
-            let seconds = left.as_secs_f64().ceil() as u16;
-            let failure = Failure::new(ErrorCode::SystemBusy, "system busy, please retry");
-            return Err(failure.retry_after(seconds));
-        }
-        if self.places.available_permits() == 0 {
-            return Err(self.full());
-        }
-        Ok(())
+        let now = Instant::now();
+        let room = self.room(now);
+        let judged = lock(&self.callers).judge(claim, room, now);
+        judged.map_err(|refusal| self.refused(refusal, service, now))
     }
 
     /// A place among the requests in progress, or the refusal.
-    pub(crate) fn admit(&self) -> Result<Admitted, Failure> {
-        self.check()?;
+    pub(crate) fn admit(&self, claim: &Claim, service: Duration) -> Result<Admitted, Refused> {
+        self.check(claim, service)?;
         // It may have been closed in the meantime.
-        let refusal = |_| self.check().err().unwrap_or_else(|| self.full());
+        let refusal = |_| self.check(claim, service).err().unwrap_or_else(|| Refused::all(self.full()));
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(refusal)?;
         self.in_flight.inc();
-        Ok(Admitted { in_flight: self.in_flight.clone(), _permit: permit })
+        Ok(Admitted {
+            share: lock(&self.callers).enter(claim, Instant::now()),
+            claim: claim.clone(),
+            callers: Arc::clone(&self.callers),
+            in_flight: self.in_flight.clone(),
+            _permit: permit,
+        })
     }
 
     /// Joins the queue for a synthesis thread, which may be one too many.
     pub(crate) fn join_queue(&self) -> Waiting {
-        let depth = usize::try_from(self.waiting.inc() + 1).unwrap_or_default();
-        if self.breaker().joined(depth, Instant::now()) {
-            tracing::warn!(depth, "too many requests wait for a thread; new ones are refused for a while");
+        let depth = usize::try_from(self.queue.depth.inc() + 1).unwrap_or_default();
+        if lock(&self.queue.breaker).joined(depth, Instant::now()) {
+            tracing::warn!(
+                depth,
+                "too many requests wait for a thread; new ones are refused until half have gone"
+            );
         }
-        Waiting(self.waiting.clone())
+        Waiting(Arc::clone(&self.queue))
     }
 
-    /// How long the queue breaker will still be open, if it is.
-    pub(crate) fn busy(&self) -> Option<Duration> {
-        self.breaker().remaining(Instant::now())
+    /// Whether the queue breaker is open.
+    pub(crate) fn is_busy(&self) -> bool {
+        lock(&self.queue.breaker).remaining(Instant::now()).is_some()
     }
 
     /// Why nobody is let in, whatever room there is.
@@ -141,13 +172,50 @@ impl Admission {
         (self.most as usize).saturating_sub(self.places.available_permits())
     }
 
-    fn breaker(&self) -> MutexGuard<'_, QueueBreaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn room(&self, now: Instant) -> Room {
+        let breaker = lock(&self.queue.breaker);
+        let drained = breaker.remaining(now).map(|_| self.workers + breaker.half());
+        Room { places: self.most as usize, inside: self.inside(), drained }
+    }
+
+    fn refused(&self, refusal: Refusal, service: Duration, now: Instant) -> Refused {
+        let over_share = matches!(refusal, Refusal::OverShare | Refusal::BusyOverShare);
+        let failure = match refusal {
+            Refusal::Full => self.full(),
+            Refusal::OverShare => Failure::new(
+                ErrorCode::TooManyRequests,
+                "You have your share of the places for requests, and others ask for theirs; try again.",
+            )
+            .retry_after(1),
+            Refusal::Busy | Refusal::BusyOverShare => {
+                let depth = usize::try_from(self.queue.depth.get()).unwrap_or_default();
+                let seconds = lock(&self.queue.breaker).retry_after(depth, service, self.workers, now);
+                Failure::new(ErrorCode::SystemBusy, "system busy, please retry")
+                    .retry_after(seconds.unwrap_or(1))
+            }
+        };
+        Refused { failure, over_share }
     }
 
     fn full(&self) -> Failure {
         let message = format!("All {} places for requests are taken; try again.", self.most);
         Failure::new(ErrorCode::TooManyRequests, message).retry_after(1)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::all(failure)
+    }
+}
+
+impl Refused {
+    fn all(failure: Failure) -> Self {
+        Self { failure, over_share: false }
     }
 }
 
@@ -171,11 +239,13 @@ impl Drop for Paused<'_> {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.in_flight.dec();
+        lock(&self.callers).leave(&self.claim.caller, Instant::now());
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.dec();
+        let depth = usize::try_from(self.0.depth.dec() - 1).unwrap_or_default();
+        lock(&self.0.breaker).left(depth);
     }
 }

@@ -65,6 +65,17 @@ impl Format {
         }
     }
 
+    /// Whether it can hold audio of this rate.
+    pub(crate) fn takes(self, sample_rate: u32) -> bool {
+        match self {
+            Self::Mp3 => {
+                [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000].contains(&sample_rate)
+            }
+            Self::Opus => [8_000, 12_000, 16_000, 24_000, 48_000].contains(&sample_rate),
+            Self::Flac | Self::Wav | Self::Pcm => true,
+        }
+    }
+
     /// The media type of an answer.
     pub fn content_type(self) -> &'static str {
         match self {

@@ -1,9 +1,11 @@
-//! When too much work is waiting, none is taken for a while.
+//! When too much work is waiting, none is taken until half of it is done.
 
 use std::time::{Duration, Instant};
 
-/// Opens when the queue is too deep, and closes by itself. It refuses early
-/// what would wait too long, so that whoever asks can go elsewhere at once.
+/// Opens when the queue is too deep, and closes when it has drained to half, or
+/// by itself after a while. It refuses early what would wait too long, so that
+/// whoever asks can go elsewhere at once; while it is open the threads have
+/// the other half to work on, so that none of them is idle.
 pub(crate) struct QueueBreaker {
     max_depth: usize,
     open_for: Duration,
@@ -26,10 +28,38 @@ impl QueueBreaker {
         opens
     }
 
-    /// How long it will still be open, if it is.
+    /// Judges the queue after one has left it.
+    pub(crate) fn left(&mut self, depth: usize) {
+        if depth <= self.half() {
+            self.opened = None;
+        }
+    }
+
+    /// The depth at which it closes.
+    pub(crate) fn half(&self) -> usize {
+        self.max_depth / 2
+    }
+
+    /// How long it will still be open at most, if it is.
     pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
         let left = self.open_for.saturating_sub(now.saturating_duration_since(self.opened?));
         (!left.is_zero()).then_some(left)
+    }
+
+    /// In how many seconds to come back, if it is open: when the queue is
+    /// expected to have drained, given how long a thread is taken by a request.
+    pub(crate) fn retry_after(
+        &self,
+        depth: usize,
+        service: Duration,
+        workers: usize,
+        now: Instant,
+    ) -> Option<u16> {
+        let left = self.remaining(now)?;
+        let to_drain = depth.saturating_sub(self.half()) as f64;
+        let drain = to_drain * service.as_secs_f64() / workers.max(1) as f64;
+        let seconds = drain.min(left.as_secs_f64()).ceil().max(1.0);
+        Some(seconds as u16)
     }
 }
 
@@ -52,6 +82,20 @@ mod tests {
     }
 
     #[test]
+    fn it_closes_as_soon_as_the_queue_has_drained_to_half() {
+        let (mut breaker, start) = (QueueBreaker::new(20, OPEN_FOR), Instant::now());
+        breaker.joined(21, start);
+        for depth in (11..=20).rev() {
+            breaker.left(depth);
+            assert!(breaker.remaining(start).is_some(), "{depth} wait");
+        }
+        breaker.left(10);
+        assert_eq!(breaker.remaining(start), None);
+        assert!(!breaker.joined(11, start));
+        assert!(breaker.joined(21, start), "and opens again when there is reason to");
+    }
+
+    #[test]
     fn late_joiners_do_not_prolong_it() {
         let (mut breaker, start) = (QueueBreaker::new(0, OPEN_FOR), Instant::now());
         assert!(breaker.joined(1, start));
@@ -65,5 +109,20 @@ mod tests {
         assert!(breaker.joined(21, start));
         assert!(breaker.joined(22, start + OPEN_FOR));
         assert_eq!(breaker.remaining(start + OPEN_FOR), Some(OPEN_FOR));
+    }
+
+    #[test]
+    fn those_refused_are_told_when_it_will_have_drained() {
+        let (mut breaker, start) = (QueueBreaker::new(20, OPEN_FOR), Instant::now());
+        let told = |breaker: &QueueBreaker, depth, milliseconds, now| {
+            breaker.retry_after(depth, Duration::from_millis(milliseconds), 2, now)
+        };
+        assert_eq!(told(&breaker, 21, 500, start), None);
+        breaker.joined(21, start);
+        assert_eq!(told(&breaker, 21, 50, start), Some(1), "half a second is told as one");
+        assert_eq!(told(&breaker, 21, 500, start), Some(3), "eleven, two at a time");
+        assert_eq!(told(&breaker, 21, 60_000, start), Some(10), "by then it is closed");
+        assert_eq!(told(&breaker, 21, 60_000, start + Duration::from_secs(8)), Some(2));
+        assert_eq!(told(&breaker, 11, 500, start), Some(1));
     }
 }

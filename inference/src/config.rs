@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use ttsfleet_serving::{BodyLimits, Connections, logging::LogFormat, traces::TraceArgs};
+use ttsfleet_serving::{BodyLimits, Connections, any_address, logging::LogFormat, traces::TraceArgs};
 use ttsfleet_wire::{observability, pod};
 
-use crate::admin::TokenHash;
+use crate::{admin::TokenHash, cores::cores};
 
 /// Serves speech over HTTP: with the voice built in, or with a model given.
 #[derive(Debug, Clone, clap::Parser)]
@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(long, env = pod::ENV_CLAIMS)]
     pub claims: Option<PathBuf>,
 
-    /// Synthesis threads [default: one for each CPU].
+    /// Texts spoken at the same time, by turns where there are fewer CPUs [default: four for each CPU].
     #[arg(long, env = pod::ENV_WORKERS, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
 
@@ -61,13 +61,13 @@ pub struct Args {
           value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub max_concurrency: u16,
 
-    /// Requests that may wait for a synthesis thread; one more, and all new
-    /// ones are refused for a while.
+    /// Requests that may wait for a synthesis thread; one more, and new ones are
+    /// refused until half of them wait.
     #[arg(long, env = pod::ENV_MAX_QUEUE_DEPTH, default_value_t = 20,
           value_parser = clap::value_parser!(u16).range(0..=4096))]
     pub max_queue_depth: u16,
 
-    /// Seconds for which they are then refused.
+    /// Seconds for which they are then refused at most.
     #[arg(long, env = pod::ENV_BUSY_SECONDS, default_value_t = 10,
           value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub busy_seconds: u16,
@@ -89,17 +89,22 @@ pub struct Args {
     pub termination_log: PathBuf,
 }
 
+/// More than one, so that a short text need not wait for the end of a long one.
+const WORKERS_PER_CORE: usize = 4;
+
 /// What the server admits, and how long it is patient.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Synthesis threads.
+    /// Synthesis threads: requests under way at once.
     pub workers: usize,
+    /// Of those, how many compute at once: one for each core.
+    pub cores: usize,
     /// Requests admitted at once.
     pub max_concurrency: u32,
     /// Requests that may wait for a synthesis thread without the server
-    /// refusing all new ones.
+    /// refusing new ones.
     pub max_queue_depth: usize,
-    /// How long it then refuses them.
+    /// How long it then refuses them at most.
     pub busy: Duration,
     /// How much of a body is read, and for how long.
     pub body: BodyLimits,
@@ -115,6 +120,8 @@ pub struct Limits {
     pub connections: Connections,
     /// How long one request may hold a worker.
     pub longest_request: Duration,
+    /// How long one piece of its audio may take, before the worker counts as stuck.
+    pub longest_piece: Duration,
     /// How long admitted requests have to finish when the server stops.
     pub drain: Duration,
 }
@@ -122,9 +129,10 @@ pub struct Limits {
 impl Limits {
     /// The limits in production.
     pub fn new(args: &Args) -> Self {
-        let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = cores();
         Self {
-            workers: args.workers.map_or_else(cpus, usize::from),
+            workers: args.workers.map_or(cores * WORKERS_PER_CORE, usize::from),
+            cores,
             max_concurrency: u32::from(args.max_concurrency),
             max_queue_depth: usize::from(args.max_queue_depth),
             busy: Duration::from_secs(u64::from(args.busy_seconds)),
@@ -133,17 +141,10 @@ impl Limits {
             buffered_bytes: 4 << 20,
             whole_wav_bytes: 2 << 20,
             whole_wav_wait: Duration::from_millis(500),
-            connections: Connections {
-                max: 1024,
-                header_timeout: Duration::from_secs(30),
-                write_timeout: Duration::from_secs(15),
-            },
+            connections: Connections { write_timeout: Duration::from_secs(15), ..Connections::patient(1024) },
             longest_request: Duration::from_secs(600),
+            longest_piece: Duration::from_secs(60),
             drain: Duration::from_secs(args.drain_seconds),
         }
     }
-}
-
-fn any_address(port: u16) -> SocketAddr {
-    SocketAddr::from(([0, 0, 0, 0], port))
 }

@@ -1,7 +1,8 @@
 //! The HTTP side: routes, requests, answers.
 
 mod answer;
-mod failures;
+mod claim;
+pub(crate) mod failures;
 mod listing;
 mod order;
 mod routes;

@@ -4,8 +4,11 @@
 pub mod admin;
 mod admission;
 mod audio;
+mod average;
 mod breaker;
+mod callers;
 pub mod config;
+mod cores;
 mod http;
 mod keeper;
 mod loading;
@@ -14,10 +17,12 @@ mod metrics;
 mod outbox;
 mod pool;
 mod run;
+mod scheduler;
 mod server;
 mod slot;
 pub mod source;
 mod state;
+mod synthesis;
 mod warm_up;
 
 pub use audio::Format;

@@ -1,6 +1,11 @@
 //! The speech server's program.
 
-use std::{fs::OpenOptions, io::Write, path::Path, process::ExitCode};
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::Parser;
 use ttsfleet_inference::{config::Args, run};
@@ -10,9 +15,9 @@ use ttsfleet_serving::{logging, traces};
 const RUNTIME_THREADS: usize = 2;
 const BLOCKING_THREADS: usize = 8;
 
-fn main() -> ExitCode {
+fn main() -> io::Result<ExitCode> {
     let args = Args::parse();
-    logging::init(args.log_format);
+    let _logging = logging::init(args.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .max_blocking_threads(BLOCKING_THREADS)
@@ -32,14 +37,14 @@ fn main() -> ExitCode {
         }
         Err(error) => Err(format!("cannot start the runtime: {error}")),
     };
-    match ended {
+    Ok(match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             tracing::error!(reason, "the server cannot run");
             leave_word(&args.termination_log, &reason);
             ExitCode::FAILURE
         }
-    }
+    })
 }
 
 /// Kubernetes shows what is in this file, which it made; elsewhere there is

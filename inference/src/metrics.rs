@@ -66,6 +66,7 @@ pub(crate) struct Metrics {
     pub(crate) queue_depth: Gauge,
     pub(crate) breaker_open: Gauge,
     pub(crate) in_flight: Gauge,
+    pub(crate) stuck_workers: Gauge,
     pub(crate) audio: Counter<f64, AtomicU64>,
     pub(crate) real_time_factor: Histogram,
     pub(crate) load_time: Gauge<f64, AtomicU64>,
@@ -89,6 +90,7 @@ impl Metrics {
             queue_depth: Gauge::default(),
             breaker_open: Gauge::default(),
             in_flight: Gauge::default(),
+            stuck_workers: Gauge::default(),
             audio: Counter::default(),
             real_time_factor: Histogram::new(exponential_buckets(0.005, 2.0, 10)),
             load_time: Gauge::default(),
@@ -123,6 +125,11 @@ impl Metrics {
             "requests_in_flight",
             "Requests admitted and not yet answered",
             self.in_flight.clone(),
+        );
+        registry.register(
+            "stuck_workers",
+            "Synthesis threads that have been at one piece of audio for too long",
+            self.stuck_workers.clone(),
         );
         registry.register_with_unit("audio", "Audio made", Unit::Seconds, self.audio.clone());
         registry.register(

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout_at,
+    time::{error::Elapsed, timeout_at},
 };
 use ttsfleet_serving::Failure;
 
@@ -55,20 +55,36 @@ pub(crate) struct Sender {
 }
 
 /// The response's end.
-pub(crate) struct Receiver(mpsc::UnboundedReceiver<(Event, Option<OwnedSemaphorePermit>)>);
+pub(crate) struct Receiver {
+    events: mpsc::UnboundedReceiver<(Event, Option<OwnedSemaphorePermit>)>,
+    deadline: Instant,
+}
+
+/// How long after the deadline the thread may take to say that it has passed.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Both ends, with room for `bytes`. Called on the runtime.
 pub(crate) fn channel(bytes: usize, deadline: Instant) -> (Sender, Receiver) {
     let (events, receiver) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(bytes.max(PIECE)));
     let sender = Sender { events, room, runtime: Handle::current(), deadline, waited: Duration::ZERO };
-    (sender, Receiver(receiver))
+    (sender, Receiver { events: receiver, deadline })
 }
 
 impl Sender {
     /// Whether the client has gone.
     pub(crate) fn is_closed(&self) -> bool {
         self.events.is_closed()
+    }
+
+    /// Whether the time for the request is up.
+    pub(crate) fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// Whether so many bytes can be handed over without waiting for the client.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.room.available_permits() >= bytes
     }
 
     /// Time spent waiting for the client.
@@ -104,8 +120,10 @@ impl Sender {
 }
 
 impl Receiver {
-    /// The next event, making room for more; none if the thread broke off.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
-        self.0.recv().await.map(|(event, _room)| event)
+    /// The next event, making room for more; none if the thread broke off. Fails
+    /// if it has not even said that the request's time is up.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Elapsed> {
+        let event = timeout_at((self.deadline + GRACE).into(), self.events.recv()).await?;
+        Ok(event.map(|(event, _room)| event))
     }
 }

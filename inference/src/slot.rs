@@ -14,7 +14,7 @@ use arc_swap::ArcSwapOption;
 use ttsfleet_models::SpeechModel;
 use ttsfleet_serving::Failure;
 use ttsfleet_wire::{
-    admin::{self, LoadedModel, Timing},
+    admin::{self, LoadedModel, Offers, Timing},
     error::{ErrorClass, ErrorCode},
     model::ModelRecord,
 };
@@ -93,6 +93,11 @@ impl Served {
                 first_audio_us: self.first_audio_us.load(Relaxed),
             },
             timing: self.loaded.timing,
+            offers: Offers {
+                voices: manifest.voices.clone(),
+                languages: manifest.languages.clone(),
+                sample_rate: manifest.sample_rate,
+            },
         }
     }
 }
@@ -183,7 +188,7 @@ impl Slot {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use ttsfleet_models::{AudioSink, Manifest, SpeechError, Utterance};
+    use ttsfleet_models::{AudioSink, Manifest, Script, SpeechError, Utterance};
 
     use super::*;
 
@@ -194,11 +199,11 @@ pub(crate) mod tests {
             &self.0
         }
 
-        fn check(&self, _utterance: &Utterance<'_>) -> Result<(), SpeechError> {
-            Ok(())
+        fn read(&self, _utterance: &Utterance<'_>) -> Result<Script, SpeechError> {
+            Err(SpeechError::NothingToSpeak)
         }
 
-        fn speak(&self, _utterance: &Utterance<'_>, _sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
+        fn say(&self, _script: &Script, _sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
             Ok(())
         }
     }
@@ -213,8 +218,8 @@ pub(crate) mod tests {
             name: "m".into(),
             version: version.into(),
             sample_rate: 24_000,
-            languages: vec![],
-            voices: vec![],
+            languages: vec!["en".into()],
+            voices: vec!["v".into()],
             licence: String::new(),
             files: vec![],
         };
@@ -258,6 +263,15 @@ pub(crate) mod tests {
         assert_eq!(versions(&slot), of("1", "2"));
         assert_eq!(slot.revert(), Reverted::Now, "this was a change, and not a revert");
         assert_eq!(versions(&slot), of("2", "1"));
+    }
+
+    #[test]
+    fn a_model_says_what_it_offers() {
+        let slot = Slot::default();
+        slot.flip(loaded("1"));
+        let offers = slot.serving().unwrap().status().offers;
+        let expected = Offers { voices: vec!["v".into()], languages: vec!["en".into()], sample_rate: 24_000 };
+        assert_eq!(offers, expected);
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! What all handlers share.
 
-use std::{fmt, io, sync::Arc};
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use ttsfleet_models::Script;
 use ttsfleet_serving::{Failure, Observer, Outcome};
 use ttsfleet_wire::error::ErrorCode;
 
 use crate::{
     admission::Admission,
+    average::Average,
     config::Limits,
     metrics::Metrics,
     pool::Pool,
@@ -20,7 +26,12 @@ pub(crate) struct App {
     pub(crate) admission: Admission,
     pub(crate) pool: Pool,
     pub(crate) slot: Slot,
+    seconds_per_letter: Mutex<Average>,
 }
+
+/// Seconds of speech to a letter of a model's spelling, until that is known: those of
+/// the built-in voice.
+const SECONDS_PER_LETTER: f64 = 0.06;
 
 impl App {
     pub(crate) fn new(limits: Limits) -> io::Result<Self> {
@@ -28,7 +39,8 @@ impl App {
         Ok(Self {
             admission: Admission::new(&limits, &metrics),
             metrics,
-            pool: Pool::start(limits.workers)?,
+            pool: Pool::start(limits.workers, limits.cores)?,
+            seconds_per_letter: Mutex::new(Average::new(SECONDS_PER_LETTER)),
             slot: Slot::default(),
             limits,
         })
@@ -42,23 +54,60 @@ impl App {
         })
     }
 
+    /// How long a text will be when it is spoken, in seconds, after what others
+    /// were lately.
+    pub(crate) fn expected_seconds(&self, script: &Script) -> f64 {
+        script.weight() * self.seconds_per_letter().value()
+    }
+
+    /// Notes how long a text was when it was spoken.
+    pub(crate) fn learn_seconds(&self, script: &Script, seconds: f64) {
+        self.seconds_per_letter().add(seconds / script.weight());
+    }
+
+    fn seconds_per_letter(&self) -> MutexGuard<'_, Average> {
+        self.seconds_per_letter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Why the server takes no requests, if so. A busy server is ready: whether
     /// to ask another one is for the gateway to decide, pod by pod.
     pub(crate) fn unready(&self) -> Option<String> {
+        let closed = self.admission.closed().map(|closed| closed.name().to_owned());
         let loading = || self.slot.serving().is_none().then(|| "loading the model".to_owned());
-        self.admission.closed().map(|closed| closed.name().to_owned()).or_else(loading)
+        closed.or_else(loading).or_else(|| stuck(self.pool.longest_turn(), self.limits.longest_piece))
     }
 
     /// The text of `/metrics`.
     pub(crate) fn metrics_text(&self) -> Result<String, fmt::Error> {
         // The breaker closes by the clock, and nobody is told when.
-        self.metrics.breaker_open.set(i64::from(self.admission.busy().is_some()));
+        self.metrics.breaker_open.set(i64::from(self.admission.is_busy()));
+        let stuck = self.pool.longer_turns(self.limits.longest_piece);
+        self.metrics.stuck_workers.set(i64::try_from(stuck).unwrap_or(i64::MAX));
         self.metrics.encode()
     }
+}
+
+/// Says so if a piece of audio has been in the making for longer than any takes:
+/// its thread will not come back.
+fn stuck(longest: Duration, limit: Duration) -> Option<String> {
+    (longest > limit).then(|| format!("a synthesis thread has been busy for {} s", longest.as_secs()))
 }
 
 impl Observer for App {
     fn finished(&self, outcome: &Outcome) {
         self.metrics.finished(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_that_never_ends_is_said_to_be_one() {
+        let limit = Duration::from_secs(60);
+        assert_eq!(stuck(limit, limit), None);
+        let words = stuck(Duration::from_millis(61_200), limit);
+        assert_eq!(words.as_deref(), Some("a synthesis thread has been busy for 61 s"));
     }
 }

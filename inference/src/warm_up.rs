@@ -96,10 +96,10 @@ impl Heard {
 /// Breaks off what goes on for too long, as a broken model may go on for ever.
 fn listen(model: &dyn SpeechModel, voice: &str, check: &Check) -> Result<Heard, String> {
     let utterance = Utterance { text: check.text, voice, speed: 1.0 };
-    model.check(&utterance).map_err(|error| error.to_string())?;
+    let script = model.read(&utterance).map_err(|error| error.to_string())?;
     let most = (longest(check) * model.manifest().sample_rate as f32) as usize;
     let mut heard = Heard::default();
-    let spoken = model.speak(&utterance, &mut |samples| {
+    let spoken = model.say(&script, &mut |samples| {
         heard.add(samples);
         if heard.samples > most || heard.not_finite {
             ControlFlow::Break(())

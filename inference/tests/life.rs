@@ -137,7 +137,7 @@ async fn a_reader_that_stops_reading_is_cut_off() {
 
 #[tokio::test]
 async fn a_request_cannot_hold_a_thread_for_ever() {
-    let quick = Limits { longest_request: Duration::from_millis(500), buffered_bytes: 64 << 10, ..limits() };
+    let quick = Limits { longest_request: Duration::from_secs(4), buffered_bytes: 64 << 10, ..limits() };
     let server = start(quick).await;
     let mut stalled = occupy(&server).await;
     until("its thread is free", async || server.seen.broken_off.load(SeqCst) == 1).await;
@@ -146,6 +146,33 @@ async fn a_request_cannot_hold_a_thread_for_ever() {
         metric(server.health, r#"ttsfleet_requests_total{code="ClientTooSlow"}"#).await == 1.0
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_spoken_for_too_long_is_ended() {
+    let server = start(Limits { longest_request: Duration::from_millis(300), ..limits() }).await;
+    let answer = say(server.speech, json!({"input": "spin", "response_format": "mp3"})).await;
+    assert!(answer.status == 200 && !answer.whole);
+    until("its thread is free", async || server.seen.broken_off.load(SeqCst) == 1).await;
+    until("it is counted", async || metric(server.health, IN_FLIGHT).await == 0.0).await;
+    let late = metric(server.health, r#"ttsfleet_requests_total{code="InferenceFailed"}"#).await;
+    let slow = metric(server.health, r#"ttsfleet_requests_total{code="ClientTooSlow"}"#).await;
+    assert_eq!(late + slow, 1.0, "which of them depends on how quick the machine reads");
+}
+
+#[tokio::test]
+async fn a_thread_that_does_not_come_back_ends_the_readiness() {
+    const STUCK: &str = "ttsfleet_stuck_workers";
+    let server = start(Limits { longest_piece: Duration::from_millis(500), ..limits() }).await;
+    assert_eq!(metric(server.health, STUCK).await, 0.0);
+    let mut burning = begin(server.speech, json!({"input": "burn", "response_format": "pcm"})).await;
+    until("it is not ready", async || get(server.health, "/readyz").await.status == 503).await;
+    let words = String::from_utf8(get(server.health, "/readyz").await.body).unwrap();
+    assert!(words.starts_with("a synthesis thread has been busy for "), "{words}");
+    assert_eq!(metric(server.health, STUCK).await, 1.0);
+    server.seen.released.store(true, SeqCst);
+    assert!(read_answer(&mut burning).await.whole);
+    assert_eq!(get(server.health, "/readyz").await.status, 200);
 }
 
 #[tokio::test]

@@ -91,6 +91,26 @@ async fn each_request_leaves_one_line_with_seven_fields_and_no_text() {
 }
 
 #[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_nothing() {
+    let mut program = Program::start("json");
+    // A pipe takes 64 KiB; each of these leaves 100 lines of 200 bytes and more.
+    until("it is ready", async || get(program.health, "/readyz").await.status == 200).await;
+    let (bad_json, bad_field, undeclared) = (post("{", JSON), post("{}", JSON), post("{}", ""));
+    for _ in 0..100 {
+        assert_eq!(get(program.speech, "/v1/nothing").await.status, 404);
+        assert_eq!(get(program.speech, "/v1/audio/speech").await.status, 405);
+        for (request, status) in [(&bad_json, 400), (&bad_field, 400), (&undeclared, 415)] {
+            assert_eq!(exchange(program.speech, request).await.status, status);
+        }
+    }
+    assert_eq!(get(program.health, "/healthz").await.status, 200);
+    let metrics = String::from_utf8(get(program.health, "/metrics").await.body).unwrap();
+    assert!(metrics.contains("ttsfleet_log_lines_dropped_total 0\n"), "{metrics}");
+    let killed = Command::new("kill").arg(program.child.id().to_string()).status().unwrap();
+    assert!(killed.success() && program.child.wait().unwrap().success(), "it ends all the same");
+}
+
+#[tokio::test]
 async fn lines_are_json_where_asked() {
     let mut program = Program::start("json");
     assert_eq!(get(program.speech, "/v1/secret").await.status, 404);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Deserialize;
 
 use crate::hibari::Hibari;
-use crate::{AudioSink, FolderError, Manifest, ModelFolder, SpeechError, SpeechModel, Utterance};
+use crate::{AudioSink, FolderError, Manifest, ModelFolder, Script, SpeechError, SpeechModel, Utterance};
 
 /// What is wrong with the voice: `faults.json`.
 #[derive(Debug, Default, Deserialize)]
@@ -54,18 +54,18 @@ impl SpeechModel for Faulty {
         self.voice.manifest()
     }
 
-    fn check(&self, utterance: &Utterance<'_>) -> Result<(), SpeechError> {
-        self.voice.check(utterance)
+    fn read(&self, utterance: &Utterance<'_>) -> Result<Script, SpeechError> {
+        self.voice.read(utterance)
     }
 
-    fn speak(&self, utterance: &Utterance<'_>, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
+    fn say(&self, script: &Script, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
         if let Some(seconds) = self.faults.silence_first {
             // It tells by the next piece where nobody listens any longer.
             let _ = sink(&vec![0.0; (seconds * self.manifest().sample_rate as f32) as usize]);
         }
         let mut audio = Vec::new();
         let mut working = Instant::now();
-        self.voice.speak(utterance, &mut |samples| {
+        self.voice.say(script, &mut |samples| {
             if let Some(factor) = self.faults.slow {
                 std::thread::sleep(working.elapsed().mul_f64(factor - 1.0));
             }

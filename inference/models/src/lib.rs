@@ -41,6 +41,27 @@ pub struct Utterance<'a> {
     pub speed: f32,
 }
 
+/// A text as a model has read it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Script {
+    /// Its sentences, in the model's own spelling. How long they are says how
+    /// long they take to say.
+    pub lines: Vec<String>,
+    /// One of the names in [`Manifest::voices`].
+    pub voice: String,
+    /// Speaking rate, 0.25 to 4.0.
+    pub speed: f32,
+}
+
+impl Script {
+    /// How much there is to say, in letters of the model's own spelling at its
+    /// own pace.
+    pub fn weight(&self) -> f64 {
+        let letters: usize = self.lines.iter().map(|line| line.chars().count()).sum();
+        letters as f64 / f64::from(self.speed)
+    }
+}
+
 /// Why a text was not spoken. The first three are the caller's to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum SpeechError {
@@ -78,17 +99,25 @@ pub trait SpeechModel: Send + Sync {
     /// What the model says of itself.
     fn manifest(&self) -> &Manifest;
 
-    /// Checks that the utterance can be spoken, without speaking it: cheap
-    /// enough to answer a request with 400 before it is queued.
+    /// Reads the text, without speaking it: cheap enough to answer a request
+    /// with 400 before it is queued.
     ///
     /// # Errors
-    /// Any [`SpeechError`] but `Inference`.
-    fn check(&self, utterance: &Utterance<'_>) -> Result<(), SpeechError>;
+    /// Any [`SpeechError`] but, as a rule, `Inference`.
+    fn read(&self, utterance: &Utterance<'_>) -> Result<Script, SpeechError>;
 
-    /// Speaks sentence by sentence into `sink` and returns when all is said or
-    /// the sink has broken off.
+    /// Speaks what this model has read, piece by piece, into `sink`, and returns
+    /// when all is said or the sink has broken off.
     ///
     /// # Errors
-    /// See [`SpeechError`]. Audio given to the sink before an error stays valid.
-    fn speak(&self, utterance: &Utterance<'_>, sink: &mut AudioSink<'_>) -> Result<(), SpeechError>;
+    /// [`SpeechError::Inference`]. Audio given to the sink before stays valid.
+    fn say(&self, script: &Script, sink: &mut AudioSink<'_>) -> Result<(), SpeechError>;
+
+    /// Reads and says, where nothing comes between the two.
+    ///
+    /// # Errors
+    /// See [`SpeechError`].
+    fn speak(&self, utterance: &Utterance<'_>, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
+        self.say(&self.read(utterance)?, sink)
+    }
 }

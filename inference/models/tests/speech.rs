@@ -34,8 +34,8 @@ fn pieces(model: &dyn SpeechModel, utterance: &Utterance<'_>) -> Vec<Vec<f32>> {
 
 fn refusal(model: &dyn SpeechModel, utterance: &Utterance<'_>) -> SpeechError {
     let spoken = model.speak(utterance, &mut |_| panic!("spoke although it cannot"));
-    assert_eq!(spoken.unwrap_err().to_string(), model.check(utterance).unwrap_err().to_string());
-    model.check(utterance).unwrap_err()
+    assert_eq!(spoken.unwrap_err().to_string(), model.read(utterance).unwrap_err().to_string());
+    model.read(utterance).unwrap_err()
 }
 
 /// Writes the voice to disk, changes one file and mends the manifest, as
@@ -99,26 +99,49 @@ fn the_same_text_gives_the_same_samples_on_every_thread() {
 }
 
 #[test]
-fn speed_changes_the_length() {
+fn speed_is_kept_to_over_its_whole_range() {
     let model = voice();
-    let length = |speed| {
-        pieces(&*model, &Utterance { speed, ..utterance("Please hold the line.") }).concat().len() as f32
+    let text = utterance("People walked across the ice to buy bread. The ferries had stopped.");
+    // The silence around the voice is the same at any speed.
+    let around = 0.18;
+    let seconds = |speed| {
+        let sound = pieces(&*model, &Utterance { speed, ..text.clone() }).concat();
+        sound.len() as f32 / RATE as f32 - around
     };
-    let normal = length(1.0);
-    assert!((0.4..0.75).contains(&(length(2.0) / normal)));
-    assert!((1.6..2.4).contains(&(length(0.5) / normal)));
+    let normal = seconds(1.0);
+    for speed in [0.25, 0.5, 0.75, 1.5, 2.0, 3.0, 4.0] {
+        let kept = normal / seconds(speed) / speed;
+        assert!((0.9..1.1).contains(&kept), "at {speed} it is {kept} times that");
+    }
+}
+
+/// Runs of quiet samples of a fifth of a second and more, as (start, end).
+fn pauses(sound: &[f32]) -> Vec<(usize, usize)> {
+    let mut loud: Vec<usize> = (0..sound.len()).filter(|index| sound[*index].abs() >= 0.01).collect();
+    loud.insert(0, 0);
+    loud.push(sound.len());
+    loud.windows(2).map(|two| (two[0], two[1])).filter(|(start, end)| end - start >= RATE / 5).collect()
 }
 
 #[test]
-fn sentences_arrive_one_by_one_with_a_pause_between() {
-    let pieces = pieces(&*voice(), &utterance("First comes one. Then comes two. Last comes three."));
-    assert_eq!(pieces.len(), 3);
-    let quiet = |sample: &&f32| sample.abs() < 0.01;
-    for two in pieces.windows(2) {
-        let after = two[0].iter().rev().take_while(quiet).count();
-        let before = two[1].iter().take_while(quiet).count();
-        assert!((RATE / 5..RATE * 4 / 5).contains(&(after + before)), "{} samples", after + before);
+fn sentences_have_pauses_between_and_no_silence_around() {
+    let sound = pieces(&*voice(), &utterance("First comes one. Then comes two. Last comes three.")).concat();
+    let pauses = pauses(&sound);
+    assert_eq!(pauses.len(), 2, "{pauses:?}");
+    for (start, end) in pauses {
+        assert!(start > RATE / 2 && end < sound.len() && end - start < RATE, "{start} to {end}");
     }
+    let first = sound.iter().position(|sample| sample.abs() > 0.003).unwrap();
+    assert!((RATE / 50..RATE / 25).contains(&first), "{first} samples before the first sound");
+}
+
+#[test]
+fn the_first_piece_is_short_and_the_others_are_no_longer_than_two_seconds() {
+    let text = "It was some time before anyone thought of looking in the cellar for the old lamp. \
+                Nobody had lit it since the flood, and the wick was as dry as the day it was made.";
+    let pieces = pieces(&*voice(), &utterance(text));
+    assert!(pieces[0].len() <= RATE / 2, "{}", pieces[0].len());
+    assert!(pieces.iter().all(|piece| piece.len() <= 2 * RATE + RATE / 2));
 }
 
 #[test]

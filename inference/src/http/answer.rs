@@ -19,6 +19,7 @@ use crate::{
     outbox::{Event, Receiver, Spoken},
     slot::Served,
     state::App,
+    synthesis::late,
 };
 
 /// The answer was cut off; the connection shows it by ending without an end.
@@ -70,8 +71,11 @@ impl Playback {
     }
 
     async fn next(&mut self) -> Event {
-        let broken = || Event::Failed(inference("the synthesis panicked"));
-        self.receiver.next().await.unwrap_or_else(broken)
+        match self.receiver.next().await {
+            Ok(Some(event)) => event,
+            Ok(None) => Event::Failed(inference("the synthesis panicked")),
+            Err(_) => Event::Failed(late(self.app.limits.longest_request)),
+        }
     }
 
     /// A WAV starts with its length, so it is kept back until it is complete,
@@ -161,6 +165,8 @@ impl Playback {
         let mut response = Response::new(body);
         let content_type = HeaderValue::from_static(self.format.content_type());
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        // A proxy of nginx's kind would else keep the stream back.
+        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
         response
     }
 }

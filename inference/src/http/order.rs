@@ -39,7 +39,7 @@ impl Order {
             cut_from: sent_chars.filter(|&sent| sent > chars),
             voice: choose_voice(request.voice.as_ref().map(|voice| voice.name()), manifest)?,
             speed: check_speed(request.speed.unwrap_or(1.0))?,
-            format: choose_format(request.response_format.as_deref())?,
+            format: choose_format(request.response_format.as_deref(), manifest.sample_rate)?,
             events: check_stream_format(request.stream_format.as_deref())?,
             text: request.input,
         })
@@ -92,15 +92,21 @@ fn check_speed(speed: f32) -> Result<f32, Failure> {
     Err(parameter("speed", "`speed` must be from 0.25 to 4.0."))
 }
 
-fn choose_format(name: Option<&str>) -> Result<Format, Failure> {
-    let known = Format::ALL.map(Format::name).join(", ");
-    match name {
-        None => Ok(Format::ALL[0]),
-        Some(name) => Format::from_name(name).ok_or_else(|| {
-            let message = format!("This `response_format` is not built in; those that are: {known}.");
-            Failure::new(ErrorCode::UnsupportedFormat, message).of("response_format")
-        }),
+fn choose_format(name: Option<&str>, sample_rate: u32) -> Result<Format, Failure> {
+    let unsupported = |message| Failure::new(ErrorCode::UnsupportedFormat, message).of("response_format");
+    let takes = |format: &Format| format.takes(sample_rate);
+    let known = || Format::ALL.into_iter().filter(takes).map(Format::name).collect::<Vec<_>>().join(", ");
+    let format = name.map_or(Some(Format::ALL[0]), Format::from_name).ok_or_else(|| {
+        unsupported(format!("This `response_format` is not built in; those that are: {}.", known()))
+    })?;
+    if !takes(&format) {
+        return Err(unsupported(format!(
+            "{} cannot hold this model's {sample_rate} samples a second; ask for one of: {}.",
+            format.name(),
+            known()
+        )));
     }
+    Ok(format)
 }
 
 fn check_stream_format(name: Option<&str>) -> Result<bool, Failure> {
@@ -119,6 +125,16 @@ mod tests {
     fn the_text_is_counted_in_characters_and_not_in_bytes() {
         assert_eq!(check_input("äöü€", 4), Ok(4));
         assert_eq!(check_input("äöü€.", 4).unwrap_err().code, ErrorCode::InputTooLong);
+    }
+
+    #[test]
+    fn a_format_that_cannot_hold_the_models_rate_is_refused_with_those_that_can() {
+        assert_eq!(choose_format(Some("opus"), 24_000), Ok(Format::Opus));
+        assert_eq!(choose_format(None, 44_100), Ok(Format::Mp3));
+        let refused = choose_format(Some("opus"), 22_050).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::UnsupportedFormat);
+        assert!(refused.message.ends_with("ask for one of: mp3, flac, wav, pcm."), "{}", refused.message);
+        assert!(choose_format(None, 96_000).is_err(), "nor is it by default");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `POST /v1/audio/speech`.
 
 use std::{
-    ops::ControlFlow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,26 +8,24 @@ use std::{
 use axum::{
     Extension,
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, HeaderValue},
     response::Response,
 };
+use ttsfleet_models::Script;
 use ttsfleet_serving::{Failure, Record, answer, read_json_body};
 use ttsfleet_wire::{
-    error::ErrorCode,
-    headers::{DIGEST, INPUT_CHARS, MODEL, QUEUE_MS, SAMPLE_RATE},
+    headers::{DIGEST, INPUT_CHARS, MODEL, OVER_SHARE, QUEUE_MS, SAMPLE_RATE},
     speech::SpeechRequest,
 };
 
 use super::{
     answer::Playback,
+    claim::claim,
     failures::{inference, of_model},
     order::Order,
 };
 use crate::{
-    audio::EncodeError,
-    outbox::{self, Event, Refused, Sender, Spoken},
-    slot::Served,
-    state::App,
+    admission::Refused, callers::Claim, outbox, pool::Seat, slot::Served, state::App, synthesis::Synthesis,
 };
 
 pub(super) async fn speech(
@@ -37,17 +34,23 @@ pub(super) async fn speech(
     request: Request,
 ) -> Response {
     let spoken = speak(&app, &record, request).await;
-    answer(&record, spoken)
+    let over_share = spoken.as_ref().is_err_and(|refused| refused.over_share);
+    let mut response = answer(&record, spoken.map_err(|refused| refused.failure));
+    if over_share {
+        response.headers_mut().insert(OVER_SHARE, HeaderValue::from_static("true"));
+    }
+    response
 }
 
-async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result<Response, Failure> {
+async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result<Response, Refused> {
+    let claim = claim(request.headers());
     // An overloaded server says so before it reads anything. The place itself
     // is taken only once the body is here, or slow senders would hold them all.
-    app.admission.check()?;
+    app.admission.check(&claim, app.pool.service())?;
     app.served()?;
     let (parts, body) = request.into_parts();
     let body = read_json_body(&parts.headers, body, &app.limits.body).await?;
-    let request = SpeechRequest::parse(&body)?;
+    let request = SpeechRequest::parse(&body).map_err(Failure::from)?;
     drop(body);
     // From here on this is the request's model, whatever is served meanwhile.
     let served = app.served()?;
@@ -58,12 +61,14 @@ async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result
         app.limits.max_input_chars,
     )?;
     record.set_input_chars(order.chars);
-    record.hold(app.admission.admit()?);
-    let spoken = answer_with(app, &served, record, order).await;
+    let admitted = app.admission.admit(&claim, app.pool.service())?;
+    let share = admitted.share;
+    record.hold(admitted);
+    let spoken = answer_with(app, &served, record, order, (&claim, share)).await;
     if let Err(failure) = &spoken {
         served.failed(failure);
     }
-    spoken
+    Ok(spoken?)
 }
 
 async fn answer_with(
@@ -71,9 +76,11 @@ async fn answer_with(
     served: &Arc<Served>,
     record: &Arc<Record>,
     order: Order,
+    by: (&Claim, f64),
 ) -> Result<Response, Failure> {
-    let order = check_text(served, order).await?;
-    let (playback, queued) = start(app, served, record, &order).await?;
+    let (order, script) = read_text(served, order).await?;
+    let (seat, queued) = wait_for_turn(app, by, app.expected_seconds(&script)).await?;
+    let playback = start(app, served, record, &order, script, seat);
     let response = playback.respond().await?;
     Ok(with_headers(response, served, queued))
 }
@@ -83,111 +90,51 @@ fn sent_chars(headers: &HeaderMap) -> Option<usize> {
     headers.get(INPUT_CHARS)?.to_str().ok()?.parse().ok()
 }
 
-/// Asks the model whether it can speak the text, off the runtime, as this is
-/// work on user text like synthesis itself.
-async fn check_text(served: &Arc<Served>, order: Order) -> Result<Order, Failure> {
+/// Has the model read the text, off the runtime, as this is work on user text
+/// like synthesis itself.
+async fn read_text(served: &Arc<Served>, order: Order) -> Result<(Order, Script), Failure> {
     let served = Arc::clone(served);
-    let checked = tokio::task::spawn_blocking(move || {
-        served.model().check(&order.utterance()).map_err(of_model)?;
-        Ok(order)
+    let read = tokio::task::spawn_blocking(move || {
+        let script = served.model().read(&order.utterance()).map_err(of_model)?;
+        Ok((order, script))
     });
-    checked.await.unwrap_or_else(|_| Err(inference("the check of the text panicked")))
+    read.await.unwrap_or_else(|_| Err(inference("reading the text panicked")))
 }
 
-/// Waits for a thread and sets it to work; answers how long the wait was.
-async fn start(
+/// Waits for a thread and its first turn; answers how long that was.
+async fn wait_for_turn(
+    app: &App,
+    (claim, share): (&Claim, f64),
+    seconds: f64,
+) -> Result<(Seat, Duration), Failure> {
+    let waiting = Instant::now();
+    let (seat, mut turn) = app.pool.enter(claim, share, seconds);
+    if turn.try_recv().is_err() {
+        let _waiting = app.admission.join_queue();
+        turn.await.map_err(|_| inference("no synthesis threads"))?;
+    }
+    let queued = waiting.elapsed();
+    app.metrics.queue_time.observe(queued.as_secs_f64());
+    Ok((seat, queued))
+}
+
+/// Sets the thread to work.
+fn start(
     app: &Arc<App>,
     served: &Arc<Served>,
     record: &Arc<Record>,
     order: &Order,
-) -> Result<(Playback, Duration), Failure> {
-    let waiting = Instant::now();
-    let slot = match app.pool.free_slot() {
-        Some(slot) => slot,
-        None => {
-            let _waiting = app.admission.join_queue();
-            app.pool.slot().await.ok_or_else(|| inference("no synthesis threads"))?
-        }
-    };
-    let queued = waiting.elapsed();
-    app.metrics.queue_time.observe(queued.as_secs_f64());
-
+    script: Script,
+    seat: Seat,
+) -> Playback {
     let deadline = Instant::now() + app.limits.longest_request;
     let (sender, receiver) = outbox::channel(app.limits.buffered_bytes, deadline);
     let playback = Playback::new(Arc::clone(app), Arc::clone(record), receiver, order, served);
-    let (app, served, order) = (Arc::clone(app), Arc::clone(served), order.clone());
+    let synthesis =
+        Synthesis { app: Arc::clone(app), served: Arc::clone(served), script, format: order.format };
     let span = tracing::info_span!("synthesis", request_id = record.request_id());
-    app.clone().pool.run(slot, move || span.in_scope(|| synthesise(&app, &served, &order, sender)));
-    Ok((playback, queued))
-}
-
-/// Speaks on a synthesis thread, into `sender`.
-fn synthesise(app: &App, served: &Served, order: &Order, mut sender: Sender) {
-    let started = Instant::now();
-    match encode(served, order, &mut sender) {
-        Ok(samples) => {
-            let rate = f64::from(served.model().manifest().sample_rate);
-            let audio = Duration::from_secs_f64(samples as f64 / rate);
-            let work = started.elapsed().saturating_sub(sender.waited());
-            app.metrics.audio.inc_by(audio.as_secs_f64());
-            app.metrics.real_time_factor.observe(work.as_secs_f64() / audio.as_secs_f64());
-            sender.end(Event::Done(Spoken { audio }));
-        }
-        Err(Stop::Refused(Refused::Gone)) => {}
-        Err(Stop::Refused(Refused::TooSlow)) => {
-            let message = "The answer was read too slowly, and has been cut off.";
-            sender.end(Event::Failed(Failure::new(ErrorCode::ClientTooSlow, message)));
-        }
-        Err(Stop::Failed(failure)) => sender.end(Event::Failed(failure)),
-    }
-}
-
-/// Why a synthesis ended before its end.
-enum Stop {
-    Refused(Refused),
-    Failed(Failure),
-}
-
-impl From<EncodeError> for Stop {
-    fn from(error: EncodeError) -> Self {
-        Self::Failed(inference(error.to_string()))
-    }
-}
-
-/// Speaks, encodes, hands over; answers the number of samples.
-fn encode(served: &Served, order: &Order, sender: &mut Sender) -> Result<usize, Stop> {
-    let mut encoder = order.format.encoder(served.model().manifest().sample_rate)?;
-    let mut samples = 0;
-    let mut stop = None;
-    let spoken = served.model().speak(&order.utterance(), &mut |audio| {
-        samples += audio.len();
-        let mut bytes = Vec::new();
-        let taken = encoder.push(audio, &mut bytes).map_err(Stop::from);
-        match taken.and_then(|()| send(sender, bytes)) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(reason) => {
-                stop = Some(reason);
-                ControlFlow::Break(())
-            }
-        }
-    });
-    if let Some(reason) = stop {
-        return Err(reason);
-    }
-    spoken.map_err(|error| Stop::Failed(of_model(error)))?;
-    if samples == 0 {
-        return Err(Stop::Failed(inference("the model made no audio")));
-    }
-    let mut bytes = Vec::new();
-    encoder.finish(&mut bytes)?;
-    send(sender, bytes)?;
-    Ok(samples)
-}
-
-/// Notices that the client has gone even where an encoder has no bytes yet.
-fn send(sender: &mut Sender, bytes: Vec<u8>) -> Result<(), Stop> {
-    let sent = if sender.is_closed() { Err(Refused::Gone) } else { sender.audio(bytes) };
-    sent.map_err(Stop::Refused)
+    app.pool.run(seat, move |seat| span.in_scope(|| synthesis.run(sender, seat)));
+    playback
 }
 
 fn with_headers(mut response: Response, served: &Served, queued: Duration) -> Response {

@@ -32,7 +32,8 @@ use ttsfleet_inference::{
     source::{Sources, SourcesConfig},
 };
 use ttsfleet_models::{
-    AudioSink, FileEntry, FolderError, Manifest, ModelFolder, SpeechError, SpeechModel, Utterance, sha256_hex,
+    AudioSink, FileEntry, FolderError, Manifest, ModelFolder, Script, SpeechError, SpeechModel, Utterance,
+    sha256_hex,
 };
 use ttsfleet_wire::{
     admin::ModelStatus,
@@ -145,7 +146,7 @@ impl SpeechModel for Tones {
         &self.manifest
     }
 
-    fn check(&self, utterance: &Utterance<'_>) -> Result<(), SpeechError> {
+    fn read(&self, utterance: &Utterance<'_>) -> Result<Script, SpeechError> {
         let text = utterance.text;
         if text.contains("ПРИВЕТ") {
             let sample = text.to_owned();
@@ -153,13 +154,15 @@ impl SpeechModel for Tones {
         }
         assert!(!text.contains("trap"), "a check that panics");
         let speakable = text.chars().any(char::is_alphanumeric);
-        if speakable { Ok(()) } else { Err(SpeechError::NothingToSpeak) }
+        let Utterance { voice, speed, .. } = *utterance;
+        let script = Script { lines: vec![text.to_owned()], voice: voice.to_owned(), speed };
+        if speakable { Ok(script) } else { Err(SpeechError::NothingToSpeak) }
     }
 
-    fn speak(&self, utterance: &Utterance<'_>, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
+    fn say(&self, script: &Script, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
         self.seen.started.fetch_add(1, SeqCst);
-        let pitch = if utterance.voice == "high" { 4.0 * self.tone.pitch } else { self.tone.pitch };
-        let samples = (self.tone.seconds / utterance.speed * self.manifest.sample_rate as f32) as usize;
+        let pitch = if script.voice == "high" { 4.0 * self.tone.pitch } else { self.tone.pitch };
+        let samples = (self.tone.seconds / script.speed * self.manifest.sample_rate as f32) as usize;
         let mut audio = tone(pitch, self.manifest.sample_rate, samples);
         match self.tone.fault {
             Fault::Panic => panic!("speaking panics on purpose"),
@@ -167,7 +170,7 @@ impl SpeechModel for Tones {
             Fault::Nan => audio.fill(f32::NAN),
             _ => {}
         }
-        for word in utterance.text.split_whitespace() {
+        for word in script.lines[0].split_whitespace() {
             match word {
                 "panic" => panic!("on purpose"),
                 "fail" => return Err(SpeechError::Inference("on purpose".into())),
@@ -217,7 +220,9 @@ pub(crate) fn limits() -> Limits {
     let args = Args::parse_from(["test", "--workers", "2", "--max-concurrency", "4"]);
     // On a loaded machine no file is sent early for want of time.
     let whole_wav_wait = Duration::from_secs(600);
-    Limits { drain: Duration::from_secs(5), whole_wav_wait, ..Limits::new(&args) }
+    // Threads that burn do so at the same time, whatever the machine.
+    let cores = 64;
+    Limits { cores, drain: Duration::from_secs(5), whole_wav_wait, ..Limits::new(&args) }
 }
 
 /// A server with tones of 220 Hz, one second a word.

@@ -80,7 +80,7 @@ impl Options {
 fn speak(model: &dyn SpeechModel, text: &str) -> anyhow::Result<Timing> {
     let utterance = Utterance { text, voice: "heart", speed: 1.0 };
     let start = Instant::now();
-    model.check(&utterance)?;
+    model.read(&utterance)?;
     let spelled = start.elapsed().as_secs_f64();
 
     let start = Instant::now();

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use candle_core::Tensor;
 
 use super::{
@@ -40,7 +42,13 @@ impl ConvNext {
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let hidden = x.apply_op1_no_bwd(&self.spatial)?.apply_op1_no_bwd(&self.widen)?;
-        x.apply_op2_no_bwd(&hidden, &self.narrow)
+        self.forward_rows(x, 0..x.dim(0)?)
+    }
+
+    /// As [`Self::forward`], for the rows wanted; the others are only looked at.
+    pub(super) fn forward_rows(&self, x: &Tensor, wanted: Range<usize>) -> candle_core::Result<Tensor> {
+        let seen = x.apply_op1_no_bwd(&self.spatial)?.narrow(0, wanted.start, wanted.len())?;
+        let hidden = seen.apply_op1_no_bwd(&self.widen)?;
+        x.narrow(0, wanted.start, wanted.len())?.apply_op2_no_bwd(&hidden, &self.narrow)
     }
 }

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use candle_core::{Device, Tensor};
 
 use super::{
@@ -17,8 +19,10 @@ const INPUTS: usize = TEXT_CHANNELS + 2;
 
 /// Values the decoder gives for every frame.
 pub(super) const OUTPUTS: usize = 3005;
+/// Rows on either side that one layer looks at.
+const REACH: usize = KERNEL / 2;
 /// Frames on either side that a frame's values depend on.
-pub(super) const CONTEXT: usize = (BLOCKS + 1) * (KERNEL / 2);
+const CONTEXT: usize = (BLOCKS + 1) * REACH;
 
 /// Predicts the spectrum of each frame of 12.5 ms.
 pub(super) struct Decoder {
@@ -61,13 +65,72 @@ impl Decoder {
         Tensor::cat(&[text, contour], 1)
     }
 
-    /// The spectrum of every row given. Rows within [`CONTEXT`] of an end that
-    /// is not the sentence's own are not to be used.
-    pub(super) fn forward(&self, frames: &Tensor) -> candle_core::Result<Tensor> {
-        let mut x = frames.apply_op1_no_bwd(&self.neighbours)?.apply_op1_no_bwd(&self.join)?;
-        for block in &self.blocks {
-            x = block.forward(&x)?;
+    /// The spectra of a sentence's frames, to be had piece by piece.
+    pub(super) fn begin(&self, frames: Tensor) -> Decoding<'_> {
+        let windows = [(); BLOCKS + 1].map(|()| Window::default());
+        Decoding { decoder: self, frames, fed: 0, windows }
+    }
+}
+
+/// Frames on their way through the decoder. Every layer keeps the rows that
+/// the next ones look back at, so that no row is computed twice however small
+/// the pieces are.
+pub(super) struct Decoding<'a> {
+    decoder: &'a Decoder,
+    frames: Tensor,
+    /// Frames that went in.
+    fed: usize,
+    windows: [Window; BLOCKS + 1],
+}
+
+impl Decoding<'_> {
+    /// The values of the next `count` frames, a few more where the sentence
+    /// ends; of none once all have come.
+    pub(super) fn next(&mut self, count: usize) -> candle_core::Result<Vec<f32>> {
+        let total = self.frames.dim(0)?;
+        if self.fed == total {
+            return Ok(Vec::new());
         }
-        x.apply_op1_no_bwd(&self.norm)?.apply_op1_no_bwd(&self.head)
+        let ahead = if self.fed == 0 { CONTEXT } else { 0 };
+        let feed = (count + ahead).min(total - self.fed);
+        let mut x = self.frames.narrow(0, self.fed, feed)?;
+        self.fed += feed;
+        let ends = self.fed == total;
+        let [joined, windows @ ..] = &mut self.windows;
+        let (seen, wanted) = joined.take(&x, ends)?;
+        let beside = seen.apply_op1_no_bwd(&self.decoder.neighbours)?;
+        x = beside.narrow(0, wanted.start, wanted.len())?.apply_op1_no_bwd(&self.decoder.join)?;
+        for (block, window) in self.decoder.blocks.iter().zip(windows) {
+            let (seen, wanted) = window.take(&x, ends)?;
+            x = block.forward_rows(&seen, wanted)?;
+        }
+        x.apply_op1_no_bwd(&self.decoder.norm)?.apply_op1_no_bwd(&self.decoder.head)?.flatten_all()?.to_vec1()
+    }
+}
+
+/// What one layer has seen and still needs.
+#[derive(Default)]
+struct Window {
+    /// The last rows seen.
+    held: Option<Tensor>,
+    /// How many of them have come out already.
+    done: usize,
+}
+
+impl Window {
+    /// Takes the next rows. Answers the rows that can be seen, and which of
+    /// them can come out now: those whose neighbours are all there.
+    fn take(&mut self, rows: &Tensor, ends: bool) -> candle_core::Result<(Tensor, Range<usize>)> {
+        let seen = match self.held.take() {
+            Some(held) => Tensor::cat(&[&held, rows], 0)?,
+            None => rows.clone(),
+        };
+        let count = seen.dim(0)?;
+        let complete = if ends { count } else { count - REACH };
+        let wanted = self.done..complete;
+        let first = complete.saturating_sub(REACH);
+        self.held = Some(seen.narrow(0, first, count - first)?);
+        self.done = complete - first;
+        Ok((seen, wanted))
     }
 }

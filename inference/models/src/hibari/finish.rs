@@ -3,7 +3,7 @@
 use super::synth::SAMPLE_RATE;
 
 /// Length of the fade at each end of a sentence: 5 ms.
-const FADE: usize = SAMPLE_RATE as usize / 200;
+pub(super) const FADE: usize = SAMPLE_RATE as usize / 200;
 /// Above this the guard bends samples.
 const KNEE: f32 = 0.9;
 /// What the loudest sample can come to.

@@ -11,12 +11,15 @@ mod encoder;
 mod finish;
 mod network;
 mod ops;
+mod pace;
 #[cfg(test)]
 mod parity;
+mod pieces;
 mod prosody;
 mod pulses;
 mod synth;
 mod transformer;
+mod trim;
 mod voice;
 mod weights;
 

@@ -1,20 +1,19 @@
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use candle_core::{Device, Tensor};
 use rand::rngs::SmallRng;
 
 use super::{
-    decoder::{CONTEXT, Decoder, OUTPUTS},
+    decoder::{Decoder, Decoding},
     finish::finish,
+    pace,
+    pieces::Lengths,
     prosody::{Options, Prosody, ProsodyNet},
     synth::{HOP, Synth, Transforms},
     weights::Weights,
 };
 use crate::{AudioSink, FolderError, ModelFolder, SpeechError};
 
-/// Frames decoded at once, 5 s of sound: a longer sentence sounds while the
-/// rest is still being made, and can be broken off in between.
-const PIECE: usize = 400;
 /// Phonemes the network takes at once, the two at the ends included.
 const MAX_SYMBOLS: usize = 512;
 
@@ -40,7 +39,7 @@ impl Network {
         &self,
         symbols: &[u32],
         speed: f32,
-        rng: &mut SmallRng,
+        so_far: &mut SoFar,
         sink: &mut AudioSink<'_>,
     ) -> Result<ControlFlow<()>, SpeechError> {
         if symbols.len() > MAX_SYMBOLS {
@@ -49,14 +48,15 @@ impl Network {
                 symbols.len()
             )));
         }
-        let (prosody, frames) = self.plan(symbols, speed).map_err(failed)?;
-        let total = prosody.f0.len();
-        let mut synth = Synth::new(&self.transforms, &prosody.f0, rng);
+        let (f0, frames) = self.paced(symbols, speed).map_err(failed)?;
+        let total = f0.len() * HOP;
+        let mut decoding = self.decode(frames);
+        let mut synth = Synth::new(&self.transforms, &f0, &mut so_far.noise);
         let mut sent = 0;
-        for start in (0..total).step_by(PIECE) {
-            let spectra = self.spectra(&frames, start..total.min(start + PIECE)).map_err(failed)?;
+        while sent < total {
+            let spectra = decoding.next(so_far.lengths.next()).map_err(failed)?;
             let mut samples = synth.push(&spectra).map_err(failed)?;
-            if !finish(&mut samples, sent, total * HOP) {
+            if !finish(&mut samples, sent, total) {
                 return Err(SpeechError::Inference("the samples are not numbers".to_owned()));
             }
             sent += samples.len();
@@ -75,16 +75,24 @@ impl Network {
         Ok((prosody, frames))
     }
 
-    /// The decoder's rows for some of the frames, the same as if all had been
-    /// decoded at once.
-    pub(super) fn spectra(&self, frames: &Tensor, wanted: Range<usize>) -> candle_core::Result<Vec<f32>> {
-        let first = wanted.start.saturating_sub(CONTEXT);
-        let last = frames.dim(0)?.min(wanted.end + CONTEXT);
-        let rows = self.decoder.forward(&frames.narrow(0, first, last - first)?)?;
-        let mut rows = rows.flatten_all()?.to_vec1::<f32>()?;
-        rows.truncate((wanted.end - first) * OUTPUTS);
-        Ok(rows.split_off((wanted.start - first) * OUTPUTS))
+    /// The pitch and the frames of a sentence at any speed.
+    fn paced(&self, symbols: &[u32], speed: f32) -> candle_core::Result<(Vec<f32>, Tensor)> {
+        let (prosody, frames) = self.plan(symbols, pace::planned(speed))?;
+        let kept = pace::paced(&prosody, speed);
+        let f0 = kept.iter().map(|frame| prosody.f0[*frame as usize]).collect();
+        Ok((f0, frames.index_select(&Tensor::new(&kept[..], &Device::Cpu)?, 0)?))
     }
+
+    /// The spectra of a planned sentence.
+    pub(super) fn decode(&self, frames: Tensor) -> Decoding<'_> {
+        self.decoder.begin(frames)
+    }
+}
+
+/// What goes on from one sentence of a text to the next.
+pub(super) struct SoFar {
+    pub(super) noise: SmallRng,
+    pub(super) lengths: Lengths,
 }
 
 fn failed(error: impl std::fmt::Display) -> SpeechError {

@@ -57,6 +57,8 @@ pub(super) struct Prosody {
     pub(super) f0: Vec<f32>,
     /// Loudness, two values a step.
     pub(super) energy: Vec<f32>,
+    /// Steps that it would take at the voice's own pace.
+    pub(super) unhurried: usize,
 }
 
 /// Predicts durations, pitch and loudness.
@@ -96,6 +98,7 @@ impl ProsodyNet {
         let hidden = text.apply_op1_no_bwd(&self.neighbours)?.apply_op1_no_bwd(&self.duration_in)?;
         let logs = hidden.apply_op1_no_bwd(&self.duration_out)?.flatten_all()?.to_vec1()?;
         let phonemes = stretch(&logs, speed)?;
+        let unhurried = stretch(&logs, 1.0)?.len();
 
         let steps = Tensor::new(&phonemes[..], &Device::Cpu)?;
         let mut x = text.index_select(&steps, 0)?.apply_op1_no_bwd(&self.contour_in)?;
@@ -106,7 +109,7 @@ impl ProsodyNet {
         let pair = |channel: usize, unit: f32| {
             contours.iter().flat_map(|step| [step[channel] * unit, step[channel + 1] * unit]).collect()
         };
-        Ok(Prosody { f0: pair(0, F0_UNIT), energy: pair(2, ENERGY_UNIT), phonemes })
+        Ok(Prosody { f0: pair(0, F0_UNIT), energy: pair(2, ENERGY_UNIT), phonemes, unhurried })
     }
 }
 

@@ -4,11 +4,13 @@ use rand::{SeedableRng, rngs::SmallRng};
 
 use super::{
     encoder::SYMBOLS,
-    network::Network,
+    network::{Network, SoFar},
+    pieces::Lengths,
     synth::SAMPLE_RATE,
-    text::{Frontend, Sentence},
+    text::Frontend,
+    trim::Trim,
 };
-use crate::{AudioSink, FolderError, Manifest, ModelFolder, SpeechError, SpeechModel, Utterance};
+use crate::{AudioSink, FolderError, Manifest, ModelFolder, Script, SpeechError, SpeechModel, Utterance};
 
 /// The symbol before and after a sentence.
 const EDGE: u32 = 0;
@@ -36,20 +38,8 @@ impl Hibari {
         Ok(Self { manifest, frontend: Frontend::load(folder)?, alphabet, network: Network::load(folder)? })
     }
 
-    /// The sentences to say, once the utterance has been found sound.
-    fn sentences(&self, utterance: &Utterance<'_>) -> Result<Vec<Sentence>, SpeechError> {
-        let known = &self.manifest.voices;
-        if !known.iter().any(|voice| voice == utterance.voice) {
-            return Err(SpeechError::UnknownVoice {
-                voice: utterance.voice.to_owned(),
-                known: known.clone(),
-            });
-        }
-        self.frontend.sentences(utterance.text)
-    }
-
-    fn symbols(&self, sentence: &Sentence) -> Vec<u32> {
-        let inner = sentence.phonemes.chars().filter_map(|phoneme| self.alphabet.get(&phoneme).copied());
+    fn symbols(&self, phonemes: &str) -> Vec<u32> {
+        let inner = phonemes.chars().filter_map(|phoneme| self.alphabet.get(&phoneme).copied());
         std::iter::once(EDGE).chain(inner).chain([EDGE]).collect()
     }
 }
@@ -71,21 +61,38 @@ impl SpeechModel for Hibari {
         &self.manifest
     }
 
-    fn check(&self, utterance: &Utterance<'_>) -> Result<(), SpeechError> {
-        self.sentences(utterance).map(drop)
+    fn read(&self, utterance: &Utterance<'_>) -> Result<Script, SpeechError> {
+        let known = &self.manifest.voices;
+        if !known.iter().any(|voice| voice == utterance.voice) {
+            return Err(SpeechError::UnknownVoice {
+                voice: utterance.voice.to_owned(),
+                known: known.clone(),
+            });
+        }
+        let sentences = self.frontend.sentences(utterance.text)?;
+        let lines = sentences.into_iter().map(|sentence| sentence.phonemes).collect();
+        Ok(Script { lines, voice: utterance.voice.to_owned(), speed: utterance.speed.clamp(0.25, 4.0) })
     }
 
-    fn speak(&self, utterance: &Utterance<'_>, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
-        let speed = utterance.speed.clamp(0.25, 4.0);
-        let mut rng = SmallRng::seed_from_u64(NOISE_SEED);
-        for sentence in &self.sentences(utterance)? {
-            let flow = self.network.speak(&self.symbols(sentence), speed, &mut rng, sink)?;
-            if flow == ControlFlow::Break(()) {
-                break;
+    fn say(&self, script: &Script, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
+        let mut so_far = SoFar { noise: SmallRng::seed_from_u64(NOISE_SEED), lengths: Lengths::new() };
+        let mut trim = Trim::new();
+        for (index, phonemes) in script.lines.iter().enumerate() {
+            let last = index + 1 == script.lines.len();
+            let mut heard = |samples: &[f32]| give(&trim.push(samples, last), sink);
+            let symbols = self.symbols(phonemes);
+            if self.network.speak(&symbols, script.speed, &mut so_far, &mut heard)?.is_break() {
+                return Ok(());
             }
         }
+        // Nothing follows that could be broken off.
+        let _ = give(&trim.end(), sink);
         Ok(())
     }
+}
+
+fn give(samples: &[f32], sink: &mut AudioSink<'_>) -> ControlFlow<()> {
+    if samples.is_empty() { ControlFlow::Continue(()) } else { sink(samples) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,244 @@
+//! Turns on a virtual clock: every turn takes the time that its speech costs.
+
+use std::collections::BinaryHeap;
+
+use super::*;
+use crate::callers::{Callers, tests::claim};
+
+/// Seconds of work to a second of speech.
+const WORK: f64 = 0.1;
+/// Pieces of audio, in seconds, as the built-in voice makes them.
+const PIECES: [f64; 3] = [0.5, 1.0, 2.0];
+
+/// One text that comes at some time, in seconds from the start.
+#[derive(Clone)]
+struct Text {
+    at: f64,
+    claim: Claim,
+    seconds: f64,
+}
+
+/// What callers ask for who keep to their share, over their share: at random, so
+/// that they are above it at times, too.
+const LIGHT: f64 = 0.7;
+
+/// When the first audio of each text was there and when its last, from its coming,
+/// and how much of the threads' time was used until the last came.
+struct Outcome {
+    first: Vec<f64>,
+    last: Vec<f64>,
+    used: f64,
+}
+
+/// What is under way, by when its turn ends.
+#[derive(PartialEq)]
+struct Turn {
+    ends: f64,
+    id: Id,
+    made: f64,
+}
+
+impl Eq for Turn {}
+
+impl Ord for Turn {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        other.ends.total_cmp(&self.ends).then(other.id.cmp(&self.id))
+    }
+}
+
+impl PartialOrd for Turn {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Has all texts spoken that come, ordered by when they do. All are let in.
+fn simulate(threads: usize, cores: usize, texts: &[Text]) -> Outcome {
+    let start = Instant::now();
+    let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
+    let mut scheduler = Scheduler::new(threads, cores);
+    let (mut turns, mut coming) = (BinaryHeap::<Turn>::new(), texts.iter().enumerate().peekable());
+    let mut under_way = HashMap::new();
+    let mut outcome = Outcome { first: vec![0.0; texts.len()], last: vec![0.0; texts.len()], used: 0.0 };
+    let (mut now, mut worked, mut others) = (0.0, 0.0, Callers::default());
+    texts.iter().for_each(|text| _ = others.enter(&text.claim, start));
+    loop {
+        while let Some(id) = scheduler.next(at(now)) {
+            let (_, left, pieces): &mut (usize, f64, usize) = under_way.get_mut(&id).unwrap();
+            let made = PIECES[(*pieces).min(2)].min(*left);
+            worked += made * WORK;
+            turns.push(Turn { ends: now + made * WORK, id, made });
+        }
+        let next_end = turns.peek().map(|turn| turn.ends);
+        let next_text = coming.peek().map(|(_, text)| text.at);
+        let text_first = match (next_text, next_end) {
+            (None, None) => break,
+            (Some(text), Some(end)) => text <= end,
+            (text, _) => text.is_some(),
+        };
+        if text_first {
+            let (index, text) = coming.next().unwrap();
+            now = text.at;
+            let share = others.share(&text.claim.caller, 1);
+            let id = scheduler.enter(&text.claim, share, text.seconds, at(now));
+            under_way.insert(id, (index, text.seconds, 0));
+        } else {
+            let Turn { ends, id, made } = turns.pop().unwrap();
+            now = ends;
+            let (index, left, pieces) = under_way.get_mut(&id).unwrap();
+            if *pieces == 0 {
+                outcome.first[*index] = now - texts[*index].at;
+            }
+            *left -= made;
+            *pieces += 1;
+            if *left > 1e-9 {
+                scheduler.pass(id, made);
+            } else {
+                outcome.last[*index] = now - texts[*index].at;
+                scheduler.leave(id);
+                under_way.remove(&id);
+            }
+        }
+    }
+    outcome.used = worked / (now * cores as f64);
+    outcome
+}
+
+/// Numbers between 0 and 1, always the same ones.
+fn random(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// Texts of 2 to 8 s from one caller, so many seconds of speech a second, for
+/// a hundred seconds.
+fn texts_of(name: &str, seconds_a_second: f64, seed: u64) -> Vec<Text> {
+    let (mut random, mut at, mut texts) = (random(seed), 0.0, Vec::new());
+    loop {
+        at += (0.5 + random()) * 5.0 / seconds_a_second;
+        if at > 100.0 {
+            return texts;
+        }
+        texts.push(Text { at, claim: claim("", name, 1), seconds: 2.0 + 6.0 * random() });
+    }
+}
+
+fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * share) as usize]
+}
+
+/// The 99th percentile of first audio for nine callers that keep to their share,
+/// beside a tenth that asks for so many times its own; and how much was used.
+fn beside_a_tenth(times: f64, threads: usize, cores: usize) -> (f64, f64) {
+    let share = cores as f64 / WORK / 10.0;
+    let mut texts: Vec<Text> =
+        (0..9).flat_map(|n| texts_of(&n.to_string(), share * LIGHT, 100 + n)).collect();
+    texts.extend(texts_of("tenth", share * times, 7));
+    texts.sort_by(|a, b| a.at.total_cmp(&b.at));
+    let outcome = simulate(threads, cores, &texts);
+    let others = texts.iter().zip(&outcome.first).filter(|(text, _)| &*text.claim.caller.name != "tenth");
+    (percentile(others.map(|(_, first)| *first).collect(), 0.99), outcome.used)
+}
+
+#[test]
+fn a_caller_at_ten_times_its_share_is_not_noticed_by_the_others() {
+    for cores in [1, 2, 4] {
+        let (alone, _) = beside_a_tenth(LIGHT, 16 * cores, cores);
+        let (beside, used) = beside_a_tenth(10.0, 16 * cores, cores);
+        println!("{cores} cores: {alone:.3} s, {beside:.3} s beside it, {used:.3} used");
+        assert!(beside <= 1.1 * alone, "{cores} cores: {alone} s became {beside} s");
+        assert!(used >= 0.95, "{cores} cores: {used} used");
+    }
+}
+
+#[test]
+fn where_threads_are_few_the_others_wait_for_a_piece_more_at_most() {
+    for cores in [1, 2] {
+        let (alone, _) = beside_a_tenth(LIGHT, 8, cores);
+        let (beside, used) = beside_a_tenth(10.0, 8, cores);
+        println!("{cores} cores: {alone:.3} s, {beside:.3} s beside it, {used:.3} used");
+        assert!(beside <= alone + PIECES[2] * WORK, "{cores} cores: {alone} s became {beside} s");
+        assert!(used >= 0.95, "{cores} cores: {used} used");
+    }
+}
+
+#[test]
+fn a_short_text_waits_for_one_piece_of_a_long_one() {
+    let text = |at, name: &str, seconds| Text { at, claim: claim("", name, 1), seconds };
+    let outcome = simulate(4, 1, &[text(0.0, "a", 100.0), text(5.0, "b", 2.0), text(5.0, "a", 2.0)]);
+    let (piece, first_piece) = (2.0 * WORK, 0.5 * WORK);
+    assert!(outcome.first[1] <= piece + first_piece + 1e-9, "{}", outcome.first[1]);
+    assert!(outcome.first[2] <= 2.0 * (piece + first_piece), "its own long text is no exception");
+}
+
+#[test]
+fn first_audio_comes_before_more_audio_of_the_same_caller() {
+    let texts: Vec<Text> = (0..8).map(|_| Text { at: 0.0, claim: claim("", "", 1), seconds: 10.0 }).collect();
+    let outcome = simulate(8, 1, &texts);
+    assert!(percentile(outcome.first, 1.0) <= 8.0 * 0.05 + 1e-9);
+}
+
+#[test]
+fn tiers_are_served_by_their_weights() {
+    let texts = |tier, weight| {
+        (0..40).map(move |_| Text { at: 0.0, claim: claim(tier, tier, weight), seconds: 10.0 })
+    };
+    let texts: Vec<Text> = texts("gold", 3).chain(texts("free", 1)).collect();
+    let outcome = simulate(8, 1, &texts);
+    let gold = percentile(outcome.last[..40].to_vec(), 1.0);
+    let by_then = outcome.last[40..].iter().filter(|last| **last <= gold).count();
+    assert!((10..=15).contains(&by_then), "a third of what gold had was {by_then} of 40");
+}
+
+#[test]
+fn long_texts_take_half_of_the_threads_and_wait_while_they_are_ahead() {
+    let long = Claim { long: true, ..claim("", "", 1) };
+    let (mut scheduler, now) = (Scheduler::new(4, 4), Instant::now());
+    let longs = [(); 4].map(|()| scheduler.enter(&long, 1.0, 100.0, now));
+    assert_eq!([(); 4].map(|()| scheduler.next(now)), [Some(longs[0]), Some(longs[1]), None, None]);
+    let short = scheduler.enter(&claim("", "", 1), 1.0, 2.0, now);
+    assert_eq!(scheduler.next(now), Some(short));
+
+    let mut scheduler = Scheduler::new(4, 1);
+    let ahead = scheduler.enter(&long, 1.0, 100.0, now);
+    assert_eq!(scheduler.next(now), Some(ahead));
+    let short = scheduler.enter(&claim("", "", 1), 1.0, 2.0, now);
+    scheduler.pass(ahead, 0.5);
+    assert_eq!(scheduler.next(now), Some(short));
+    scheduler.pass(short, 1.0);
+    assert_eq!(scheduler.next(now), Some(short), "although more of it has been heard");
+    scheduler.pass(short, 0.5);
+    let later = now + Duration::from_secs(1);
+    assert_eq!(scheduler.next(later), Some(ahead), "its audio has run out");
+}
+
+#[test]
+fn a_caller_beside_others_leaves_threads_to_them() {
+    let (mut scheduler, now) = (Scheduler::new(6, 2), Instant::now());
+    let heavy = [(); 4].map(|()| scheduler.enter(&claim("", "heavy", 1), 0.5, 10.0, now));
+    for id in &heavy[..3] {
+        assert_eq!(scheduler.next(now), Some(*id));
+        scheduler.park(*id, 0.5);
+    }
+    assert_eq!(scheduler.next(now), None, "its clients read slowly, and it has enough");
+    let light = scheduler.enter(&claim("", "light", 1), 0.5, 10.0, now);
+    assert_eq!(scheduler.next(now), Some(light));
+}
+
+#[test]
+fn no_more_turns_are_given_than_there_are_cores() {
+    let (mut scheduler, now) = (Scheduler::new(4, 1), Instant::now());
+    let [one, two] = [(); 2].map(|()| scheduler.enter(&claim("", "", 1), 1.0, 10.0, now));
+    assert_eq!([scheduler.next(now), scheduler.next(now)], [Some(one), None]);
+    scheduler.park(one, 0.5);
+    assert_eq!(scheduler.next(now), Some(two), "who waits for its client has no turn");
+    scheduler.leave(two);
+    scheduler.resume(one);
+    assert_eq!(scheduler.next(now), Some(one));
+    scheduler.leave(one);
+    assert_eq!((scheduler.next(now), scheduler.callers.len()), (None, 0));
+}

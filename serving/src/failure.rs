@@ -11,6 +11,10 @@ use ttsfleet_wire::{
     speech::Refusal,
 };
 
+/// When to come back after a failure that may pass and says nothing of when, in
+/// seconds: clients that look for the header try again only if it is there.
+const RETRY_AFTER: u16 = 1;
+
 /// A request's failure. Neither message nor cause holds the user's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -61,8 +65,14 @@ impl Failure {
         let mut response = json(&self.body(request_id));
         *response.status_mut() =
             StatusCode::from_u16(self.code.entry().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if let Some(seconds) = self.retry_after {
+        let otherwise = self.code.entry().retryable.then_some(RETRY_AFTER);
+        if let Some(seconds) = self.retry_after.or(otherwise) {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+        if self.code == ErrorCode::Draining {
+            // Another connection may lead to a server that stays.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -73,6 +83,10 @@ impl From<Refusal> for Failure {
         Self { param, ..Self::new(code, message) }
     }
 }
+
+/// What keeps an answer out of every cache: one that is not what was asked for
+/// must not be given again.
+pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A 200 answer in JSON.
 pub fn json(value: &impl Serialize) -> Response {
@@ -96,5 +110,17 @@ mod tests {
         assert_eq!(response.headers()[header::RETRY_AFTER], "7");
         let body = serde_json::to_string(&failure.body("r1")).unwrap();
         assert!(body.contains("r1") && !body.contains("inside"), "{body}");
+    }
+
+    #[test]
+    fn whatever_may_pass_says_when_to_try_again_and_nothing_is_stored() {
+        for code in ErrorCode::ALL {
+            let response = Failure::new(*code, "on purpose").response("r1");
+            assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store", "{code:?}");
+            let retried = response.headers().contains_key(header::RETRY_AFTER);
+            assert_eq!(retried, code.entry().retryable, "{code:?}");
+            let last = response.headers().contains_key(header::CONNECTION);
+            assert_eq!(last, *code == ErrorCode::Draining, "{code:?}");
+        }
     }
 }

@@ -2,8 +2,10 @@
 //! health, and the one line a request leaves in the log.
 
 mod body;
+mod connection;
 mod failure;
 mod health;
+mod lines;
 mod listen;
 pub mod logging;
 mod paths;
@@ -15,9 +17,10 @@ pub mod traces;
 mod track;
 
 pub use body::{BodyLimits, read_json_body};
-pub use failure::{Failure, json};
-pub use health::health_routes;
-pub use listen::{Connections, Listener, serve};
+pub use connection::Connections;
+pub use failure::{Failure, NO_STORE, json};
+pub use health::{Readiness, health_routes};
+pub use listen::{Listener, any_address, serve};
 pub use paths::speech_port;
 pub use record::{Labels, Observer, Outcome, Record};
 pub use trace::TraceParent;

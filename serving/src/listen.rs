@@ -1,36 +1,37 @@
-//! Connections: how many, and how patient we are with them.
+//! Ports: where connections are accepted, and how many at once.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
-};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
 };
-use tokio_io_timeout::TimeoutStream;
+
+use crate::connection::{Connections, Opened, answer};
 
 /// What one connection may hold in either direction: headers, and audio that the
 /// client is slow to take.
 const BUFFER: usize = 32 << 10;
 /// Pause after the system refused us a connection, as when file handles run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often a connection that waits for a place asks whether another one has
+/// come to wait for nothing.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Connections that the system keeps for us until we take them.
+const BACKLOG: i32 = 1024;
 
-/// Bounds on connections.
-#[derive(Debug, Clone)]
-pub struct Connections {
-    /// Connections open at once on one port; further ones wait.
-    pub max: usize,
-    /// How long a client may take to send its headers, or its next request.
-    pub header_timeout: Duration,
-    /// How long a client may take none of the answer.
-    pub write_timeout: Duration,
+/// All of this machine's addresses, those of IPv4 and of IPv6.
+pub fn any_address(port: u16) -> SocketAddr {
+    (Ipv6Addr::UNSPECIFIED, port).into()
 }
 
 /// A bound port.
@@ -40,12 +41,21 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds the port; port 0 is any free one.
+    /// Binds the port; port 0 is any free one. [`any_address`] means IPv4 alone
+    /// where the system has nothing else.
     ///
     /// # Errors
     /// When the port cannot be had.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = match bind(address) {
+            Err(error)
+                if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != io::ErrorKind::AddrInUse =>
+            {
+                bind((Ipv4Addr::UNSPECIFIED, address.port()).into()).map_err(|_| error)?
+            }
+            bound => bound?,
+        };
+        let socket = TcpListener::from_std(socket)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
@@ -54,6 +64,19 @@ impl Listener {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        // Whatever the system's default is.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Answers connections until `stop` turns true or its sender is gone. Then it
@@ -67,47 +90,57 @@ pub async fn serve(
     goodbye: Duration,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(connections.header_timeout).max_buf_size(BUFFER);
+    // How long headers may take is watched over where it is known that they have begun.
+    http.header_read_timeout(None).max_buf_size(BUFFER);
     let places = Arc::new(Semaphore::new(connections.max));
-    let graceful = GracefulShutdown::new();
+    let opened = Arc::<Opened>::default();
     let mut open = JoinSet::new();
     loop {
-        let accept = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (listener.socket.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            accepted = accept => accepted,
+        let (socket, place) = tokio::select! {
+            accepted = accept(&listener.socket, &places, &opened) => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         // Forgets those that have ended.
         while open.try_join_next().is_some() {}
-        let Ok((socket, _)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        // Audio should leave when it is made, not when a packet is full.
-        _ = socket.set_nodelay(true);
-        let mut socket = TimeoutStream::new(socket);
-        socket.set_write_timeout(Some(connections.write_timeout));
-        let service = TowerToHyperService::new(routes.clone());
-        let connection = http.serve_connection(TokioIo::new(Box::pin(socket)), service);
-        let connection = graceful.watch(connection);
+        let answered = answer(socket, http.clone(), routes.clone(), connections.clone(), &opened);
         open.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
-            }
+            answered.await;
             drop(place);
         });
     }
     drop(listener);
-    _ = tokio::time::timeout(goodbye, graceful.shutdown()).await;
+    opened.end_all();
+    _ = tokio::time::timeout(goodbye, async { while open.join_next().await.is_some() {} }).await;
+}
+
+/// The next connection, and its place among those that are open.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    opened: &Opened,
+) -> (TcpStream, OwnedSemaphorePermit) {
+    let socket = loop {
+        match listener.accept().await {
+            Ok((socket, _)) => break socket,
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    };
+    // Audio should leave when it is made, not when a packet is full.
+    _ = socket.set_nodelay(true);
+    loop {
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return (socket, place);
+        }
+        opened.end_longest_waiting();
+        let place = tokio::time::timeout(LOOK_AGAIN, Arc::clone(places).acquire_owned()).await;
+        if let Ok(Ok(place)) = place {
+            return (socket, place);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use axum::{body::Body, response::Response, routing::get};
     use bytes::Bytes;
     use futures::{StreamExt, stream};
@@ -129,6 +162,10 @@ mod tests {
     }
 
     async fn start(goodbye: Duration) -> Running {
+        start_with(Connections::patient(8), goodbye).await
+    }
+
+    async fn start_with(connections: Connections, goodbye: Duration) -> Running {
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
         let address = listener.address();
         let end = Arc::new(Notify::new());
@@ -141,8 +178,6 @@ mod tests {
             Response::new(Body::from_stream(stream::iter([Ok(Bytes::from_static(b"begin"))]).chain(rest)))
         };
         let routes = Router::new().route("/", get(answer));
-        let patience = Duration::from_secs(30);
-        let connections = Connections { max: 8, header_timeout: patience, write_timeout: patience };
         let (stop, stopped) = watch::channel(false);
         let ended = tokio::spawn(serve(listener, routes, connections, stopped, goodbye));
         Running { address, stop, end, ended }
@@ -150,13 +185,18 @@ mod tests {
 
     /// A client that has seen the beginning of its answer.
     async fn begin(address: SocketAddr) -> TcpStream {
+        begun(address).await.0
+    }
+
+    /// The same, with what it has seen.
+    async fn begun(address: SocketAddr) -> (TcpStream, String) {
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
         let mut seen = Vec::new();
         while !seen.ends_with(b"begin\r\n") {
             assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
         }
-        socket
+        (socket, String::from_utf8(seen).unwrap())
     }
 
     async fn rest(mut socket: TcpStream) -> String {
@@ -187,5 +227,97 @@ mod tests {
         server.stop.send_replace(true);
         server.ended.await.unwrap();
         assert_eq!(rest(client).await, "");
+    }
+
+    /// A client that has its answer and keeps the connection.
+    async fn kept(server: &Running) -> TcpStream {
+        let mut socket = begin(server.address).await;
+        server.end.notify_one();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"0\r\n\r\n") {
+            assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
+        }
+        socket
+    }
+
+    #[tokio::test]
+    async fn a_full_port_closes_the_connection_that_has_waited_longest() {
+        let server = start_with(Connections::patient(2), Duration::ZERO).await;
+        let idle = kept(&server).await;
+        let busy = begin(server.address).await;
+        // Not one answer could begin if the new one had to wait for its place.
+        let new = begin(server.address).await;
+        assert_eq!(rest(idle).await, "");
+        for client in [busy, new] {
+            server.end.notify_one();
+            drop(client);
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_without_a_request_keep_nobody_out() {
+        let server = start_with(Connections::patient(2), Duration::ZERO).await;
+        let mut silent = Vec::new();
+        for _ in 0..20 {
+            let mut socket = TcpStream::connect(server.address).await.unwrap();
+            socket.write_all(b"GET / HT").await.unwrap();
+            silent.push(socket);
+        }
+        begin(server.address).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_waits_longer_for_a_request_than_for_its_headers() {
+        let (short, long) = (Duration::from_millis(50), Duration::from_secs(600));
+        let bounds = Connections { header_timeout: short, idle_timeout: long, ..Connections::patient(8) };
+        let server = start_with(bounds, Duration::ZERO).await;
+        let mut idle = kept(&server).await;
+        tokio::time::sleep(4 * short).await;
+        idle.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+        server.end.notify_one();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"0\r\n\r\n") {
+            assert_ne!(idle.read_buf(&mut seen).await.unwrap(), 0);
+        }
+        idle.write_all(b"GET / HT").await.unwrap();
+        assert_eq!(rest(idle).await, "", "half a head is not waited for");
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_ends_when_its_time_is_up() {
+        let short = Duration::from_millis(50);
+        let bounds = Connections { idle_timeout: short, ..Connections::patient(8) };
+        let bounds = Connections { header_timeout: short, ..bounds };
+        let server = start_with(bounds, Duration::ZERO).await;
+        let idle = kept(&server).await;
+        assert_eq!(rest(idle).await, "");
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_some_age_is_told_with_its_last_answer_that_it_ends() {
+        for (max_age, told) in [(Duration::from_secs(600), false), (Duration::ZERO, true)] {
+            let server = start_with(Connections { max_age, ..Connections::patient(8) }, Duration::ZERO).await;
+            let (mut socket, head) = begun(server.address).await;
+            assert_eq!(head.contains("connection: close\r\n"), told, "{head}");
+            server.end.notify_one();
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"0\r\n\r\n") {
+                assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
+            }
+            if told {
+                assert_eq!(rest(socket).await, "", "and it does");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_those_of_both_families() {
+        let listener = Listener::bind(any_address(0)).await.unwrap();
+        let port = listener.address().port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        // Where there is no IPv6 there is nothing to be tried.
+        if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.unwrap();
+        }
     }
 }

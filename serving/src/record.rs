@@ -74,6 +74,7 @@ struct Progress {
     cause: Option<String>,
     first_audio: Option<Duration>,
     input_chars: Option<usize>,
+    cut_to: Option<usize>,
     labels: Labels,
     held: Vec<Box<dyn Send>>,
 }
@@ -116,6 +117,11 @@ impl Record {
     /// Notes the length of the text, in Unicode characters.
     pub fn set_input_chars(&self, chars: usize) {
         self.progress().input_chars = Some(chars);
+    }
+
+    /// Notes that the text was cut to so many Unicode characters.
+    pub fn set_cut_to(&self, chars: usize) {
+        self.progress().cut_to = Some(chars);
     }
 
     /// Notes the pool that answers.
@@ -168,7 +174,7 @@ impl Drop for Record {
         let mut progress = self.progress();
         let (code, status) = progress.ended.unwrap_or(CLIENT_CLOSED);
         let spent = self.started.elapsed();
-        let Progress { cause, first_audio, input_chars, .. } = &*progress;
+        let Progress { cause, first_audio, input_chars, cut_to, .. } = &*progress;
         let (first_audio, input_chars) = (*first_audio, *input_chars);
         request_log::write(&Entry {
             trace_id: self.trace.trace_id(),
@@ -177,6 +183,7 @@ impl Drop for Record {
             spent,
             input_chars,
             cause: cause.as_deref(),
+            cut_to: *cut_to,
         });
         let labels = std::mem::take(&mut progress.labels);
         let outcome = Outcome { code, status, spent, first_audio, input_chars, labels };

@@ -1,7 +1,7 @@
 //! One line for each request, on standard output.
 
 use std::{
-    io::{self, Stdout, Write},
+    io::Write,
     sync::{Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{logging::LogFormat, throttle::Throttle};
+use crate::{lines::Lines, logging::LogFormat, throttle::Throttle};
 
 /// Which GPUs the container sees; set by whoever gave it one.
 const VISIBLE_DEVICES: &str = "NVIDIA_VISIBLE_DEVICES";
@@ -24,6 +24,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) spent: Duration,
     pub(crate) input_chars: Option<usize>,
     pub(crate) cause: Option<&'a str>,
+    /// Characters of the text that were spoken, where it was cut.
+    pub(crate) cut_to: Option<usize>,
 }
 
 /// The fields of a line, under the names they have in JSON.
@@ -47,12 +49,12 @@ struct RequestLog<W> {
     out: W,
 }
 
-static LOG: OnceLock<Mutex<RequestLog<Stdout>>> = OnceLock::new();
+static LOG: OnceLock<Mutex<RequestLog<Lines>>> = OnceLock::new();
 
 /// Starts the log; entries written before are lost.
-pub(crate) fn start(format: LogFormat) {
+pub(crate) fn start(format: LogFormat, out: Lines) {
     let gpu_id = gpu_id(std::env::var(VISIBLE_DEVICES).ok());
-    let log = RequestLog { format, gpu_id, throttle: Throttle::default(), out: io::stdout() };
+    let log = RequestLog { format, gpu_id, throttle: Throttle::default(), out };
     _ = LOG.set(Mutex::new(log));
 }
 
@@ -84,7 +86,7 @@ impl<W: Write> RequestLog<W> {
             cost_ms: Some(entry.spent.as_millis() as u64),
             input_len: entry.input_chars,
             gpu_id: self.gpu_id.as_deref(),
-            stack: entry.cause.map(on_one_line),
+            stack: stack(entry),
             request_id: Some(entry.request_id),
         }
     }
@@ -125,6 +127,19 @@ fn template(fields: &Fields<'_>) -> String {
     )
 }
 
+/// Why it failed, and that the text was cut, if so.
+fn stack(entry: &Entry<'_>) -> Option<String> {
+    let cause = entry.cause.map(on_one_line);
+    let cut = entry.cut_to.map(|spoken| {
+        let sent = entry.input_chars.unwrap_or_default();
+        format!("truncated=true, {spoken} of {sent} characters")
+    });
+    match (cause, cut) {
+        (Some(cause), Some(cut)) => Some(format!("{cause}; {cut}")),
+        (cause, cut) => cause.or(cut),
+    }
+}
+
 /// Nothing in it ends the line, or looks like the end of a field.
 fn on_one_line(text: &str) -> String {
     let plain = |c: char| if c.is_control() || c == '|' { ' ' } else { c };
@@ -155,6 +170,7 @@ mod tests {
             spent: Duration::from_micros(12_900),
             input_chars: None,
             cause: None,
+            cut_to: None,
         }
     }
 
@@ -178,6 +194,17 @@ mod tests {
             format!("2026-02-25T06:13:20.007Z | {trace} | OK | 12ms | - | GPU-7 | -"),
         ];
         assert_eq!(written(&log), expected);
+    }
+
+    #[test]
+    fn a_text_that_was_cut_says_so() {
+        let mut log = log(LogFormat::Template, None);
+        let cut = Entry { input_chars: Some(4606), cut_to: Some(590), ..entry("OK") };
+        log.write(&cut, time(), Instant::now());
+        log.write(&Entry { cause: Some("late"), ..cut }, time(), Instant::now());
+        let lines = written(&log);
+        assert!(lines[0].ends_with(" | 4606 | - | truncated=true, 590 of 4606 characters"), "{}", lines[0]);
+        assert!(lines[1].ends_with(" | late; truncated=true, 590 of 4606 characters"), "{}", lines[1]);
     }
 
     #[test]

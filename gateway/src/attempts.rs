@@ -11,7 +11,11 @@ use ttsfleet_wire::error::ErrorCode;
 use crate::{
     breaker::Verdict,
     budget::RetryBudget,
-    endpoint::{Call, Endpoint},
+    call::Call,
+    choice::Purpose,
+    endpoint::{Endpoint, now},
+    flow::Flow,
+    outcome::{Outcome, Refusal},
     pool::{NoCall, Pool},
     route::Route,
 };
@@ -26,22 +30,6 @@ const SOONEST_HEDGE: Duration = Duration::from_millis(50);
 /// An attempt with less time than this is not worth making.
 const SHORTEST: Duration = Duration::from_millis(50);
 
-/// What became of one attempt.
-#[derive(Debug)]
-pub enum Outcome<T> {
-    /// There is audio.
-    Answer(T),
-    /// The pod found the request itself at fault; no other pod would not.
-    Declined(T),
-    /// The pod takes no more for now: not a failure, and not worth a pause.
-    Full(Failure),
-    /// No connection, or the pod has stopped answering anything: not worth a
-    /// pause, as another pod is asked.
-    Unreachable(Failure),
-    /// The pod failed, or had no audio in time.
-    Failed(Failure),
-}
-
 /// An answer, and how it was come by.
 pub struct Answered<T> {
     /// The answer.
@@ -50,19 +38,6 @@ pub struct Answered<T> {
     pub call: Call,
     /// Attempts made, this one included.
     pub attempts: u32,
-    /// How the caller's first attempt failed, if it was not this one.
-    pub failed_first: Option<FirstFailure>,
-}
-
-/// How the first attempt failed of which something came that tells of the
-/// model: no pod that was full, late or not there, and none that was given up
-/// because another one was quicker.
-#[derive(Debug, Clone)]
-pub struct FirstFailure {
-    /// The pool it was made in.
-    pub pool: Arc<Pool>,
-    /// What it failed with.
-    pub code: ErrorCode,
 }
 
 /// There is no answer.
@@ -87,24 +62,32 @@ pub struct Attempts<'a> {
     turn: (usize, usize),
     tried: Vec<Arc<Endpoint>>,
     full: Vec<Arc<Endpoint>>,
-    /// Pods that are being asked.
-    asked: Vec<Arc<Endpoint>>,
-    /// When a second one is.
+    /// Calls under way.
+    flights: Vec<Flight>,
+    /// When a second pod is asked.
     hedge_at: Option<Instant>,
     hedges: bool,
+    flow: Flow,
+    /// Whether the text waits for shorter ones.
+    is_long: bool,
     attempts: u32,
     /// Calls sent, whatever became of them.
     sent: u32,
-    /// The failure of the call that was sent first of those that failed, and
-    /// that call's number.
-    first_failure: Option<(u32, FirstFailure)>,
     last: Option<(Failure, bool)>,
+}
+
+/// A call under way.
+struct Flight {
+    number: u32,
+    call: Call,
+    /// Whether it was sent beside one that was late.
+    is_hedge: bool,
 }
 
 impl<'a> Attempts<'a> {
     /// Attempts at the pools in their order.
     pub fn new(route: &'a Arc<Route>, budget: &'a RetryBudget, pools: Vec<Arc<Pool>>) -> Self {
-        budget.deposit(route.budget_percent);
+        budget.deposit(route.budget_percent, now());
         let deadline = Instant::now() + route.total;
         Self {
             route,
@@ -114,12 +97,13 @@ impl<'a> Attempts<'a> {
             turn: (0, 0),
             tried: Vec::new(),
             full: Vec::new(),
-            asked: Vec::new(),
+            flights: Vec::new(),
             hedge_at: None,
             hedges: true,
+            flow: Flow::default(),
+            is_long: false,
             attempts: 0,
             sent: 0,
-            first_failure: None,
             last: None,
         }
     }
@@ -130,6 +114,24 @@ impl<'a> Attempts<'a> {
         Self { hedges: false, ..self }
     }
 
+    /// For a request whose caller is known: a pod may refuse it and no other.
+    pub fn of(self, flow: Flow) -> Self {
+        Self { flow, ..self }
+    }
+
+    /// For a text that waits for shorter ones. That it is refused, or has to wait,
+    /// says nothing of how the pod serves others, and no second pod is asked beside
+    /// the first. When it has waited for one attempt in vain, that is enough: cut, it
+    /// would not have to.
+    pub fn of_long_text(self) -> Self {
+        Self { is_long: true, hedges: false, ..self }
+    }
+
+    /// With an end that is not the usual one.
+    pub fn until(self, deadline: Instant) -> Self {
+        Self { deadline, ..self }
+    }
+
     /// Makes attempts until there is an answer or no more hope.
     ///
     /// # Errors
@@ -138,65 +140,66 @@ impl<'a> Attempts<'a> {
         mut self,
         send: impl Fn(SocketAddr, Duration) -> F,
     ) -> Result<Answered<T>, Exhausted> {
-        let mut flights = FuturesUnordered::new();
+        let mut under_way = FuturesUnordered::new();
         loop {
-            if flights.is_empty() {
+            if under_way.is_empty() {
                 let call = self.first()?;
-                flights.push(self.fly(call, &send));
+                under_way.push(self.fly(call, false, &send));
             }
             let hedge = self.hedge_at.take();
-            let landed = tokio::select! {
-                Some(landed) = flights.next() => landed,
+            let (number, outcome) = tokio::select! {
+                Some(landed) = under_way.next() => landed,
                 () = until(hedge) => {
-                    flights.extend(self.hedge().map(|call| self.fly(call, &send)));
+                    under_way.extend(self.hedge().map(|call| self.fly(call, true, &send)));
                     continue;
                 }
             };
-            let alone = flights.is_empty();
-            let (number, mut call, outcome) = landed;
-            self.asked.retain(|pod| !Arc::ptr_eq(pod, &call.endpoint));
-            // Those still asked were attempts too; dropping them ends their work.
-            let attempts = self.attempts + 1 + self.asked.len() as u32;
+            // Those still under way were attempts too.
+            let attempts = self.attempts + self.flights.len() as u32;
+            let Some(mut flight) = self.land(number) else { continue };
+            let alone = self.flights.is_empty();
             match outcome {
                 Outcome::Answer(answer) => {
-                    call.report(if call.is_slow() { Verdict::Bad } else { Verdict::Good });
-                    if self.hedges {
-                        call.pool.answered_after(call.age());
-                    }
-                    return Ok(Answered { answer, call, attempts, failed_first: self.failed_before(number) });
+                    return Ok(Answered { answer, call: self.won(flight), attempts });
                 }
                 Outcome::Declined(answer) => {
-                    return Ok(Answered { answer, call, attempts, failed_first: self.failed_before(number) });
+                    flight.call.answered();
+                    return Ok(Answered { answer, call: flight.call, attempts });
                 }
-                Outcome::Full(failure) => {
-                    self.passed_over(&call, failure);
-                    if alone {
-                        self.unless_full()?;
-                    } else {
-                        // The other may still answer, and perhaps there is a third.
-                        self.budget.refund();
-                        self.hedge_at = Some(Instant::now());
-                    }
-                }
+                Outcome::Full(refusal) => self.passed_over(&flight.call, refusal, alone)?,
                 Outcome::Unreachable(failure) => {
-                    call.report(Verdict::Bad);
-                    call.endpoint.unreachable();
-                    self.missed(&call, failure);
-                    if alone {
-                        self.unless_spent()?;
-                    }
+                    flight.call.report(Verdict::Bad);
+                    flight.call.unreachable();
+                    self.missed(flight, failure, alone)?;
                 }
+                Outcome::Disconnected(failure) => self.missed(flight, failure, alone)?,
                 Outcome::Failed(failure) => {
-                    call.report(Verdict::Bad);
-                    self.failed(number, &call, failure);
-                    drop(call);
+                    if self.is_in_vain(&failure) {
+                        flight.call.report(Verdict::Unknown);
+                        self.last = Some((failure, false));
+                        return Err(self.exhausted(None));
+                    }
+                    Self::late(&flight, &failure);
+                    self.missed(flight, failure, alone)?;
                     if alone {
-                        self.unless_spent()?;
                         self.pause().await?;
                     }
                 }
             }
         }
+    }
+
+    fn verdict_on_answer(&self, call: &Call) -> Verdict {
+        match call.is_slow() {
+            true if self.is_long => Verdict::Unknown,
+            true => Verdict::Bad,
+            false => Verdict::Good,
+        }
+    }
+
+    /// Whether a long text has waited for one attempt in vain.
+    fn is_in_vain(&self, failure: &Failure) -> bool {
+        self.is_long && failure.code == ErrorCode::UpstreamTimeout
     }
 
     /// The call to begin with, or to go on with when none is under way.
@@ -214,13 +217,19 @@ impl<'a> Attempts<'a> {
     /// A call to a second pod of the same pool, if there may be one: a late
     /// answer is better than one of the backup.
     fn hedge(&mut self) -> Option<Call> {
-        let more = self.attempts + (self.asked.len() as u32) < self.route.attempts;
-        if !more || self.full.len() >= MOST_FULL || self.left() < SHORTEST {
+        let more = self.attempts + (self.flights.len() as u32) < self.route.attempts;
+        if !more || self.route.budget_percent == 0 || self.full.len() >= MOST_FULL || self.left() < SHORTEST {
             return None;
         }
-        let avoided: Vec<_> = self.tried.iter().chain(&self.full).chain(&self.asked).cloned().collect();
-        let call = self.pools.get(self.turn.0)?.call(self.route, &avoided, &mut rand::rng()).ok()?;
-        if !self.budget.withdraw_spare(Instant::now().into()) {
+        let pool = self.pools.get(self.turn.0).filter(|pool| !pool.is_pressed())?;
+        let is_asked = |pod: &Arc<Endpoint>| {
+            self.flights.iter().any(|flight| Arc::ptr_eq(&flight.call.endpoint, pod))
+                || is_among(&self.tried, pod)
+                || is_among(&self.full, pod)
+        };
+        let call =
+            Call::begin(pool, self.route, self.flow, Purpose::Hedge, is_asked, &mut rand::rng()).ok()?;
+        if !self.budget.withdraw_spare(now()) {
             return None;
         }
         self.turn.1 += 1;
@@ -231,19 +240,44 @@ impl<'a> Attempts<'a> {
     fn fly<T, F: Future<Output = Outcome<T>>, S: Fn(SocketAddr, Duration) -> F>(
         &mut self,
         call: Call,
+        is_hedge: bool,
         send: &S,
-    ) -> impl Future<Output = (u32, Call, Outcome<T>)> + use<T, F, S> {
-        self.asked.push(Arc::clone(&call.endpoint));
+    ) -> impl Future<Output = (u32, Outcome<T>)> + use<T, F, S> {
         self.sent += 1;
         let number = self.sent;
-        let sent = send(call.endpoint.address, self.left().min(self.route.attempt));
+        let endpoint = Arc::clone(&call.endpoint);
+        let sent = send(endpoint.address, self.left().min(self.route.attempt));
+        self.flights.push(Flight { number, call, is_hedge });
         async move {
             let outcome = tokio::select! {
                 outcome = sent => outcome,
-                () = call.endpoint.lost() => Outcome::Unreachable(lost()),
+                () = endpoint.lost() => Outcome::Unreachable(lost()),
             };
-            (number, call, outcome)
+            (number, outcome)
         }
+    }
+
+    fn land(&mut self, number: u32) -> Option<Flight> {
+        let place = self.flights.iter().position(|flight| flight.number == number)?;
+        Some(self.flights.swap_remove(place))
+    }
+
+    /// Takes note of who has won, and of whom it has outrun. Dropping their
+    /// calls ends their work.
+    fn won(&mut self, Flight { mut call, is_hedge, .. }: Flight) -> Call {
+        call.answered();
+        call.report(self.verdict_on_answer(&call));
+        let took = call.age();
+        if self.hedges && !is_hedge {
+            call.pool.waited(took);
+        }
+        for mut loser in self.flights.drain(..) {
+            if !loser.is_hedge {
+                loser.call.pool.waited(loser.call.age());
+            }
+            loser.call.outrun_by(took);
+        }
+        call
     }
 
     fn left(&self) -> Duration {
@@ -256,61 +290,59 @@ impl<'a> Attempts<'a> {
         if self.turn.1 >= CALLS_IN_A_POOL && self.turn.0 + 1 < self.pools.len() {
             self.turn = (self.turn.0 + 1, 0);
         }
-        let avoided: Vec<_> = self.tried.iter().chain(&self.full).cloned().collect();
         let mut none = NoCall::Empty;
-        for (from, avoided) in [(self.turn.0, &avoided), (0, &self.full)] {
+        for (from, avoids_tried) in [(self.turn.0, true), (0, false)] {
             for (place, pool) in self.pools.iter().enumerate().skip(from) {
-                match pool.call(self.route, avoided, &mut rand::rng()) {
+                let is_avoided = |pod: &Arc<Endpoint>| {
+                    is_among(&self.full, pod) || (avoids_tried && is_among(&self.tried, pod))
+                };
+                match Call::begin(pool, self.route, self.flow, Purpose::Answer, is_avoided, &mut rand::rng())
+                {
                     Ok(call) => {
                         let made = if place == self.turn.0 { self.turn.1 } else { 0 };
                         self.turn = (place, made + 1);
                         return Ok(call);
                     }
-                    Err(other) => none = more_telling(none, other),
+                    Err(other) => none = none.or(other),
                 }
             }
         }
         Err(none)
     }
 
-    fn passed_over(&mut self, call: &Call, failure: Failure) {
-        call.refused(&failure);
+    /// Takes note of a full pod. Few enough were full that another may be asked,
+    /// or it is an end.
+    fn passed_over(&mut self, call: &Call, refusal: Refusal, alone: bool) -> Result<(), Exhausted> {
+        let over_share = refusal.over_share || self.is_long;
+        call.refused(&Refusal { over_share, ..refusal.clone() });
         self.full.push(Arc::clone(&call.endpoint));
-        self.last = Some((failure, true));
-    }
-
-    /// Whether so few pods were full that another may be asked.
-    fn unless_full(&mut self) -> Result<(), Exhausted> {
-        if self.full.len() < MOST_FULL { Ok(()) } else { Err(self.exhausted(None)) }
-    }
-
-    /// Counts a failed attempt.
-    fn missed(&mut self, call: &Call, failure: Failure) {
-        self.attempts += 1;
-        self.tried.push(Arc::clone(&call.endpoint));
-        self.last = Some((failure, false));
-    }
-
-    /// Counts an attempt that failed in the pod.
-    fn failed(&mut self, number: u32, call: &Call, failure: Failure) {
-        // A pod under load is late whatever its model.
-        let tells = failure.code != ErrorCode::UpstreamTimeout;
-        if tells && self.first_failure.as_ref().is_none_or(|(first, _)| number < *first) {
-            let (pool, code) = (Arc::clone(&call.pool), failure.code);
-            self.first_failure = Some((number, FirstFailure { pool, code }));
+        self.last = Some((refusal.failure, true));
+        if !alone {
+            // The other may still answer, and perhaps there is a third.
+            self.budget.refund(now());
+            self.hedge_at = Some(Instant::now());
+        } else if self.full.len() >= MOST_FULL {
+            return Err(self.exhausted(None));
         }
-        self.missed(call, failure);
+        Ok(())
     }
 
-    /// The failure of a call sent before this one, if there was one.
-    fn failed_before(&mut self, number: u32) -> Option<FirstFailure> {
-        self.first_failure.take().filter(|(failed, _)| *failed < number).map(|(_, failure)| failure)
+    /// An attempt that had no audio in time waited at least as long as it did.
+    fn late(flight: &Flight, failure: &Failure) {
+        if failure.code == ErrorCode::UpstreamTimeout && !flight.is_hedge {
+            flight.call.pool.waited(flight.call.age());
+        }
     }
 
-    /// Whether there may be another attempt.
-    fn unless_spent(&mut self) -> Result<(), Exhausted> {
-        let more = self.attempts < self.route.attempts && self.budget.withdraw(Instant::now().into());
-        if more { Ok(()) } else { Err(self.exhausted(None)) }
+    /// Counts a failed attempt. If no other is under way, there may be another
+    /// one, or it is an end.
+    fn missed(&mut self, mut flight: Flight, failure: Failure, alone: bool) -> Result<(), Exhausted> {
+        flight.call.report(Verdict::Bad);
+        self.attempts += 1;
+        self.tried.push(Arc::clone(&flight.call.endpoint));
+        self.last = Some((failure, false));
+        let more = self.attempts < self.route.attempts && self.route.budget_percent > 0;
+        if alone && !(more && self.budget.withdraw(now())) { Err(self.exhausted(None)) } else { Ok(()) }
     }
 
     /// Exponential backoff with full jitter. A pause that would leave no time
@@ -339,20 +371,15 @@ fn lost() -> Failure {
         .because("the pod failed its health checks meanwhile")
 }
 
+fn is_among(pods: &[Arc<Endpoint>], pod: &Arc<Endpoint>) -> bool {
+    pods.iter().any(|other| Arc::ptr_eq(other, pod))
+}
+
 /// Resolves at that time, if there is one.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
-    }
-}
-
-fn more_telling(one: NoCall, other: NoCall) -> NoCall {
-    match (one, other) {
-        (NoCall::Open(one), NoCall::Open(other)) => NoCall::Open(one.min(other)),
-        (full @ NoCall::Full(_), _) | (_, full @ NoCall::Full(_)) => full,
-        (open @ NoCall::Open(_), _) | (_, open @ NoCall::Open(_)) => open,
-        (NoCall::Empty, NoCall::Empty) => NoCall::Empty,
     }
 }
 

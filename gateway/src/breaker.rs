@@ -1,10 +1,14 @@
 //! The slow-call breaker: when too large a share of calls is slow or fails, no
 //! more are made for a while, and then one at a time until one is good again.
-//! The rule is Sentinel's for slow calls.
+//! The rule is Sentinel's for slow calls. Whoever relapses is left alone for
+//! twice as long each time, as linkerd's and Envoy's ejections are.
 
 use std::time::{Duration, Instant};
 
-/// Length of the window that calls are counted in.
+use rand::Rng;
+
+/// Length of the window that calls are counted in. As long a time without
+/// relapse takes back one doubling.
 const WINDOW: Duration = Duration::from_secs(10);
 const BUCKETS: usize = 10;
 
@@ -15,10 +19,13 @@ pub struct Rule {
     pub threshold: Duration,
     /// Share of bad calls that opens the breaker, in percent.
     pub ratio_percent: u32,
-    /// Calls in the window below which it never opens.
+    /// Calls in the window below which the share never opens it. As many bad
+    /// ones in a row do, however far apart.
     pub minimum_calls: u32,
     /// How long it stays open.
     pub recovery: Duration,
+    /// How long at most, when it opens again and again.
+    pub longest_recovery: Duration,
 }
 
 /// What the breaker says to a call.
@@ -30,6 +37,15 @@ pub enum Admission {
     Probe,
     /// Leave it, for this long at least.
     Refused(Duration),
+}
+
+/// Whether there is anything else to be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resort {
+    /// There is.
+    First,
+    /// There is not, so that the rule's recovery is waited for and no more.
+    Last,
 }
 
 /// What became of a call.
@@ -62,9 +78,16 @@ struct Bucket {
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    Closed,
-    Open { until: Instant },
-    HalfOpen { probing: bool },
+    Closed {
+        since: Instant,
+    },
+    Open {
+        until: Instant,
+        /// When it ends for those that have nothing else to call.
+        at_need: Instant,
+        /// Whether a call is under way that decides.
+        probing: bool,
+    },
 }
 
 /// Counts calls and decides. It looks at no clock: the time is handed in.
@@ -74,81 +97,118 @@ pub struct Breaker {
     buckets: [Bucket; BUCKETS],
     /// When the newest bucket began, and which it is.
     current: (Instant, usize),
+    bad_in_a_row: u32,
+    /// Openings that a good time has not made up for.
+    openings: u32,
 }
 
 impl Breaker {
     /// A closed breaker.
     pub fn new(now: Instant) -> Self {
-        Self { phase: Phase::Closed, buckets: [Bucket::default(); BUCKETS], current: (now, 0) }
+        Self {
+            phase: Phase::Closed { since: now },
+            buckets: [Bucket::default(); BUCKETS],
+            current: (now, 0),
+            bad_in_a_row: 0,
+            openings: 0,
+        }
     }
 
     /// Where it is at this time.
     pub fn state(&self, now: Instant) -> State {
         match self.phase {
-            Phase::Closed => State::Closed,
-            Phase::Open { until } if now < until => State::Open,
-            Phase::Open { .. } | Phase::HalfOpen { .. } => State::HalfOpen,
+            Phase::Closed { .. } => State::Closed,
+            Phase::Open { until, probing: false, .. } if now < until => State::Open,
+            Phase::Open { .. } => State::HalfOpen,
         }
     }
 
     /// What [`Breaker::admit`] would say.
-    pub fn peek(&self, now: Instant) -> Admission {
+    pub fn peek(&self, now: Instant, resort: Resort) -> Admission {
         match self.phase {
-            Phase::Closed => Admission::Call,
-            Phase::Open { until } if now < until => Admission::Refused(until - now),
-            Phase::Open { .. } | Phase::HalfOpen { probing: false } => Admission::Probe,
+            Phase::Closed { .. } => Admission::Call,
             // How long the probe takes is not known.
-            Phase::HalfOpen { probing: true } => Admission::Refused(Duration::from_secs(1)),
+            Phase::Open { probing: true, .. } => Admission::Refused(Duration::from_secs(1)),
+            Phase::Open { until, at_need, .. } => {
+                let until = if resort == Resort::Last { at_need } else { until };
+                if now < until { Admission::Refused(until - now) } else { Admission::Probe }
+            }
         }
     }
 
     /// Asks for a call. Whoever is let through reports a verdict.
-    pub fn admit(&mut self, now: Instant) -> Admission {
-        let admission = self.peek(now);
-        if admission == Admission::Probe {
-            self.phase = Phase::HalfOpen { probing: true };
-        }
+    pub fn admit(&mut self, now: Instant, resort: Resort) -> Admission {
+        let admission = self.peek(now, resort);
+        self.set_probing(admission, true);
         admission
     }
 
-    /// Takes the verdict on a call that was let through; whether it opened the
-    /// breaker.
-    pub fn report(&mut self, now: Instant, admitted: Admission, verdict: Verdict, rule: &Rule) -> bool {
-        match (admitted, verdict) {
-            (Admission::Refused(_), _) | (Admission::Call, Verdict::Unknown) => false,
-            (Admission::Probe, Verdict::Unknown) => {
-                self.phase = Phase::HalfOpen { probing: false };
-                false
-            }
-            (Admission::Probe, Verdict::Good) => {
-                *self = Self::new(now);
-                false
-            }
-            (Admission::Probe, Verdict::Bad) => self.open(now, rule),
-            (Admission::Call, verdict) => self.count(now, verdict, rule),
+    /// Takes back an admission of which nothing came.
+    pub fn give_back(&mut self, admitted: Admission) {
+        self.set_probing(admitted, false);
+    }
+
+    fn set_probing(&mut self, admitted: Admission, is_probing: bool) {
+        if let (Admission::Probe, Phase::Open { probing, .. }) = (admitted, &mut self.phase) {
+            *probing = is_probing;
         }
     }
 
+    /// Takes the verdict on a call that was let through; for how long that
+    /// opened the breaker, if it did.
+    pub fn report(
+        &mut self,
+        now: Instant,
+        admitted: Admission,
+        verdict: Verdict,
+        rule: &Rule,
+        random: &mut impl Rng,
+    ) -> Option<Duration> {
+        match (admitted, verdict) {
+            (Admission::Refused(_), _) => None,
+            (_, Verdict::Unknown) => {
+                self.give_back(admitted);
+                None
+            }
+            (Admission::Probe, Verdict::Good) => {
+                *self = Self { openings: self.openings, ..Self::new(now) };
+                None
+            }
+            (Admission::Probe, Verdict::Bad) => Some(self.open(now, rule, random)),
+            (Admission::Call, verdict) => {
+                self.count(now, verdict, rule).then(|| self.open(now, rule, random))
+            }
+        }
+    }
+
+    /// Counts a call; whether it is one too many that is bad.
     fn count(&mut self, now: Instant, verdict: Verdict, rule: &Rule) -> bool {
         self.advance(now);
+        let is_bad = verdict == Verdict::Bad;
         let bucket = &mut self.buckets[self.current.1];
         bucket.calls += 1;
-        bucket.bad += u32::from(verdict == Verdict::Bad);
-        if !matches!(self.phase, Phase::Closed) {
+        bucket.bad += u32::from(is_bad);
+        self.bad_in_a_row = if is_bad { self.bad_in_a_row + 1 } else { 0 };
+        if !matches!(self.phase, Phase::Closed { .. }) {
             // A call from before it opened: counted, but it changes nothing.
             return false;
         }
         let calls: u32 = self.buckets.iter().map(|bucket| bucket.calls).sum();
         let bad: u32 = self.buckets.iter().map(|bucket| bucket.bad).sum();
-        if calls < rule.minimum_calls || bad * 100 < calls * rule.ratio_percent {
-            return false;
-        }
-        self.open(now, rule)
+        let too_many = calls >= rule.minimum_calls && bad * 100 >= calls * rule.ratio_percent;
+        too_many || self.bad_in_a_row >= rule.minimum_calls
     }
 
-    fn open(&mut self, now: Instant, rule: &Rule) -> bool {
-        *self = Self { phase: Phase::Open { until: now + rule.recovery }, ..Self::new(now) };
-        true
+    fn open(&mut self, now: Instant, rule: &Rule, random: &mut impl Rng) -> Duration {
+        let made_up_for = match self.phase {
+            Phase::Closed { since } => now.saturating_duration_since(since).as_secs() / WINDOW.as_secs(),
+            Phase::Open { .. } => 0,
+        };
+        let relapses = self.openings.saturating_sub(u32::try_from(made_up_for).unwrap_or(u32::MAX));
+        let open_for = recovery(rule, relapses, random);
+        let phase = Phase::Open { until: now + open_for, at_need: now + rule.recovery, probing: false };
+        *self = Self { phase, openings: relapses + 1, ..Self::new(now) };
+        open_for
     }
 
     /// Forgets buckets that have left the window.
@@ -163,96 +223,17 @@ impl Breaker {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RULE: Rule = Rule {
-        threshold: Duration::from_millis(1500),
-        ratio_percent: 50,
-        minimum_calls: 4,
-        recovery: Duration::from_secs(5),
-    };
-
-    fn seconds(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
+/// How long to leave alone one that has relapsed so often: the rule's time at
+/// first, then doubled each time. What opened at once must not be tried at once
+/// by everybody, so that up to a quarter is left off at random.
+fn recovery(rule: &Rule, relapses: u32, random: &mut impl Rng) -> Duration {
+    let doubled = rule.recovery.saturating_mul(2u32.saturating_pow(relapses));
+    let longest = doubled.min(rule.longest_recovery.max(rule.recovery));
+    if longest == rule.recovery {
+        return rule.recovery;
     }
-
-    fn opened(start: Instant) -> Breaker {
-        let mut breaker = Breaker::new(start);
-        for verdict in [Verdict::Good, Verdict::Bad, Verdict::Good, Verdict::Bad] {
-            breaker.report(start, Admission::Call, verdict, &RULE);
-        }
-        breaker
-    }
-
-    #[test]
-    fn half_of_the_calls_bad_opens_it_and_fewer_do_not() {
-        let start = Instant::now();
-        assert_eq!(opened(start).state(start), State::Open);
-        let mut breaker = Breaker::new(start);
-        for verdict in [Verdict::Good, Verdict::Good, Verdict::Bad, Verdict::Good, Verdict::Bad] {
-            assert!(!breaker.report(start, Admission::Call, verdict, &RULE));
-        }
-        assert_eq!(breaker.admit(start), Admission::Call);
-    }
-
-    #[test]
-    fn too_few_calls_say_nothing() {
-        let start = Instant::now();
-        let mut breaker = Breaker::new(start);
-        for _ in 0..3 {
-            assert!(!breaker.report(start, Admission::Call, Verdict::Bad, &RULE));
-        }
-        assert!(breaker.report(start, Admission::Call, Verdict::Bad, &RULE));
-    }
-
-    #[test]
-    fn calls_leave_the_window_with_time() {
-        let start = Instant::now();
-        let mut breaker = Breaker::new(start);
-        for _ in 0..3 {
-            breaker.report(start, Admission::Call, Verdict::Bad, &RULE);
-        }
-        let later = start + seconds(11);
-        assert!(!breaker.report(later, Admission::Call, Verdict::Bad, &RULE));
-        assert_eq!(breaker.state(later), State::Closed);
-    }
-
-    #[test]
-    fn after_the_recovery_one_probe_at_a_time_decides() {
-        let start = Instant::now();
-        let mut breaker = opened(start);
-        assert_eq!(breaker.admit(start + seconds(4)), Admission::Refused(seconds(1)));
-        let later = start + seconds(5);
-        assert_eq!(breaker.admit(later), Admission::Probe);
-        assert!(matches!(breaker.admit(later), Admission::Refused(_)));
-        assert!(breaker.report(later, Admission::Probe, Verdict::Bad, &RULE));
-        assert_eq!(breaker.state(later + seconds(4)), State::Open);
-
-        let again = later + seconds(5);
-        assert_eq!(breaker.admit(again), Admission::Probe);
-        breaker.report(again, Admission::Probe, Verdict::Good, &RULE);
-        assert_eq!(breaker.state(again), State::Closed);
-    }
-
-    #[test]
-    fn a_probe_that_nobody_waited_for_lets_the_next_one_try() {
-        let start = Instant::now();
-        let mut breaker = opened(start);
-        let later = start + seconds(5);
-        assert_eq!(breaker.admit(later), Admission::Probe);
-        breaker.report(later, Admission::Probe, Verdict::Unknown, &RULE);
-        assert_eq!(breaker.admit(later), Admission::Probe);
-    }
-
-    #[test]
-    fn a_late_call_from_before_changes_nothing() {
-        let start = Instant::now();
-        let mut breaker = opened(start);
-        let later = start + seconds(5);
-        assert_eq!(breaker.admit(later), Admission::Probe);
-        assert!(!breaker.report(later, Admission::Call, Verdict::Bad, &RULE));
-        assert!(matches!(breaker.admit(later), Admission::Refused(_)));
-    }
+    random.random_range(longest * 3 / 4..=longest)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use ttsfleet_serving::{logging::LogFormat, traces::TraceArgs};
+use ttsfleet_serving::{any_address, logging::LogFormat, traces::TraceArgs};
 use ttsfleet_wire::{gateway, observability};
 
 /// The front door of one fleet of speech servers.
@@ -48,8 +48,4 @@ pub struct Args {
     /// Form of the log lines.
     #[arg(long, env = observability::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Template)]
     pub log_format: LogFormat,
-}
-
-fn any_address(port: u16) -> SocketAddr {
-    SocketAddr::from(([0, 0, 0, 0], port))
 }

@@ -7,12 +7,13 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
+use ttsfleet_serving::NO_STORE;
 use ttsfleet_wire::headers;
 
-/// What `x-tts-degraded` says of such a file.
-pub const DEGRADED: &str = "empty-audio";
+/// Samples per second of the files.
+const SAMPLE_RATE: u32 = 24_000;
 
-/// A format, its media type and its empty file: mono at 24 kHz. Compressed
+/// A format, its media type and its empty file: mono. Compressed
 /// formats hold a few milliseconds of silence, as no sound at all is no file.
 struct Format {
     name: &'static str,
@@ -41,14 +42,17 @@ pub fn answer(format: Option<&str>, events: bool) -> Option<Response> {
     };
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response.headers_mut().insert(headers::DEGRADED, HeaderValue::from_static(DEGRADED));
+    response.headers_mut().insert(headers::DEGRADED, HeaderValue::from_static(headers::EMPTY_AUDIO));
+    response.headers_mut().insert(headers::SAMPLE_RATE, SAMPLE_RATE.into());
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     Some(response)
 }
 
 fn in_events(file: &[u8]) -> String {
     let delta = json!({"type": "speech.audio.delta", "audio": BASE64_STANDARD.encode(file)});
     let usage = json!({"input_tokens": 0, "output_tokens": 0, "total_tokens": 0});
-    let done = json!({"type": "speech.audio.done", "usage": usage, "degraded": DEGRADED, "truncated": false});
+    let degraded = headers::EMPTY_AUDIO;
+    let done = json!({"type": "speech.audio.done", "usage": usage, "degraded": degraded, "truncated": false});
     format!("data: {delta}\n\ndata: {done}\n\n")
 }
 
@@ -76,7 +80,7 @@ mod tests {
         let reader = symphonia::default::get_probe().probe(&hint, source, options, metadata).unwrap();
         let track = &reader.tracks()[0];
         let rate = track.codec_params.as_ref().unwrap().audio().unwrap().sample_rate;
-        assert_eq!(rate, Some(24_000));
+        assert_eq!(rate, Some(SAMPLE_RATE));
     }
 
     #[test]

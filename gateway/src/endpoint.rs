@@ -3,24 +3,24 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use ttsfleet_serving::Failure;
+use ttsfleet_wire::error::ErrorCode;
 
 use crate::{
-    breaker::{Admission, Breaker, State, Verdict},
-    pool::Pool,
-    room::Room,
-    route::Route,
+    breaker::{Admission, Breaker, Resort, State},
+    choice::{Look, Purpose, Standing},
+    flow::Flow,
+    health::{Check, Checked, Health},
+    outcome::Refusal,
+    refusals::{Refusals, Sent},
 };
-
-/// Failed health checks in a row after which a pod counts as unhealthy.
-const FAILURES: u32 = 2;
 
 /// A pod's speech port, and what is known of the pod.
 #[derive(Debug)]
@@ -30,24 +30,50 @@ pub struct Endpoint {
     /// Tells a pod from an earlier one of the same address.
     pub uid: String,
     outstanding: AtomicUsize,
-    failed_checks: AtomicU32,
-    healthy: watch::Sender<bool>,
-    breaker: Mutex<Breaker>,
-    room: Room,
+    has_checks: AtomicBool,
+    lost: Notify,
+    known: Mutex<Known>,
+}
+
+/// What is known of a pod.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// Whether the cluster sends requests there.
+    offered: bool,
+    pub(crate) checked: Checked,
+    pub(crate) breaker: Breaker,
+    pub(crate) refusals: Refusals,
 }
 
 impl Endpoint {
     /// A pod nothing is known of.
     pub fn new(address: SocketAddr, uid: String) -> Self {
+        let now = now();
+        let (checked, breaker, refusals) = (Checked::new(now), Breaker::new(now), Refusals::default());
         Self {
             address,
             uid,
             outstanding: AtomicUsize::new(0),
-            failed_checks: AtomicU32::new(0),
-            healthy: watch::Sender::new(true),
-            breaker: Mutex::new(Breaker::new(Instant::now())),
-            room: Room::default(),
+            has_checks: AtomicBool::new(false),
+            lost: Notify::new(),
+            known: Mutex::new(Known { offered: true, checked, breaker, refusals }),
         }
+    }
+
+    /// Takes note of whether the cluster sends requests there. A pod that is
+    /// not ready yet, or goes away, gets none, and goes on with those it has.
+    pub fn offer(&self, offered: bool) {
+        let mut known = self.known();
+        if offered && !known.offered {
+            // What kept it away is over: what was heard of it before is old.
+            known.checked = Checked::new(now());
+        }
+        known.offered = offered;
+    }
+
+    /// Whether the cluster sends requests there.
+    pub fn is_offered(&self) -> bool {
+        self.known().offered
     }
 
     /// Requests of this gateway in progress there.
@@ -55,124 +81,131 @@ impl Endpoint {
         self.outstanding.load(Ordering::Relaxed)
     }
 
-    /// Whether the last checks and connections went well.
-    pub fn is_healthy(&self) -> bool {
-        *self.healthy.borrow()
+    pub(crate) fn begins(&self) {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Resolves when the pod turns from healthy to unhealthy.
-    pub async fn lost(&self) {
-        let mut healthy = self.healthy.subscribe();
-        // The sender is in `self`, so that neither wait can fail.
-        _ = healthy.wait_for(|healthy| *healthy).await;
-        _ = healthy.wait_for(|healthy| !healthy).await;
+    pub(crate) fn ends(&self) {
+        self.outstanding.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Takes the outcome of a health check.
-    pub fn checked(&self, well: bool) {
-        let failed = if well { 0 } else { self.failed_checks.load(Ordering::Relaxed).saturating_add(1) };
-        self.set_failed_checks(failed);
+    /// How it is, by what is known.
+    pub fn health(&self) -> Health {
+        self.known().health()
     }
 
-    /// It does not even accept a connection: no need for a second check.
-    pub fn unreachable(&self) {
-        self.set_failed_checks(FAILURES);
-    }
-
-    fn set_failed_checks(&self, failed: u32) {
-        self.failed_checks.store(failed, Ordering::Relaxed);
-        self.healthy.send_if_modified(|healthy| {
-            let was = std::mem::replace(healthy, failed < FAILURES);
-            was != *healthy
-        });
+    /// Whether it can be called: it is ready, and not left alone.
+    pub fn is_able(&self, now: Instant) -> bool {
+        let known = self.known();
+        known.health() == Health::Ready && known.breaker.state(now) != State::Open
     }
 
     /// Where its breaker is.
     pub fn state(&self, now: Instant) -> State {
-        self.breaker().state(now)
+        self.known().breaker.state(now)
+    }
+
+    /// Resolves when the pod turns out to answer nothing any more.
+    pub async fn lost(&self) {
+        self.lost.notified().await;
+    }
+
+    /// Takes the outcome of a health check that began then.
+    pub fn checked(&self, check: Check, begun: Instant) {
+        let lost = self.known().checked.checked(check, begun, now());
+        self.tell_if(lost);
+    }
+
+    /// It does not even accept a connection, which was tried from then on.
+    pub fn unreachable(&self, begun: Instant) {
+        let lost = self.known().checked.unreachable(begun, now());
+        self.tell_if(lost);
+    }
+
+    fn tell_if(&self, lost: bool) {
+        if lost {
+            self.lost.notify_waiters();
+        }
+    }
+
+    /// It answered a call that was sent then.
+    pub(crate) fn answered(&self, sent: Instant) {
+        self.known().checked.answered(sent, now());
+    }
+
+    /// It refused a call for want of room, or as one that takes none.
+    pub(crate) fn refused(&self, refusal: &Refusal, sent: Sent) {
+        let mut known = self.known();
+        if matches!(refusal.failure.code, ErrorCode::Draining | ErrorCode::ModelNotReady) {
+            known.checked.declared_unready(now());
+        }
+        known.refusals.refused(refusal, sent, now());
+    }
+
+    /// Whether it is one to call, and if so how busy it is.
+    pub(crate) fn look(&self, flow: Flow, purpose: Purpose, now: Instant) -> Look {
+        let load = self.outstanding();
+        let known = self.known();
+        if !known.offered {
+            return Look::Absent;
+        }
+        let standing = match known.refusals.peek(flow, load, now) {
+            Some(left) => Standing::Full(left),
+            None => match known.breaker.peek(now, Resort::First) {
+                Admission::Call => Standing::Willing { load },
+                Admission::Probe if purpose == Purpose::Answer => Standing::Willing { load },
+                _ if purpose == Purpose::Hedge => Standing::Open(Duration::ZERO),
+                _ => match known.breaker.peek(now, Resort::Last) {
+                    Admission::Refused(left) => Standing::Open(left),
+                    Admission::Call | Admission::Probe => Standing::AtNeed,
+                },
+            },
+        };
+        if known.checked.health() == Health::Ready { Look::Ready(standing) } else { Look::Unready(standing) }
+    }
+
+    /// Asks for a call, which is then counted as sent.
+    pub(crate) fn admit(&self, now: Instant, resort: Resort) -> Admission {
+        let mut known = self.known();
+        let admission = known.breaker.admit(now, resort);
+        if !matches!(admission, Admission::Refused(_)) {
+            known.refusals.sent(now);
+        }
+        admission
     }
 
     /// What it would answer now for want of room, if that is known.
-    pub fn refusal(&self, now: Instant) -> Option<Failure> {
-        self.room.refusal(self.outstanding(), now)
+    pub(crate) fn refusal(&self, flow: Flow, now: Instant) -> Option<Failure> {
+        let outstanding = self.outstanding();
+        self.known().refusals.refusal(flow, outstanding, now)
     }
 
-    pub(crate) fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether its health checks have yet to begin; asked once.
+    pub(crate) fn wants_checks(&self) -> bool {
+        !self.has_checks.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A call under way: counted as outstanding for as long as it lives, and owed
-/// a verdict. Dropped without one, it says that nobody waited for the outcome,
-/// or that it was slow if that is certain already.
-pub struct Call {
-    /// The pool that was chosen.
-    pub pool: Arc<Pool>,
-    /// The pod in it.
-    pub endpoint: Arc<Endpoint>,
-    route: Arc<Route>,
-    begun: tokio::time::Instant,
-    admitted: Option<(Admission, Admission)>,
-}
-
-impl Call {
-    /// A call that both breakers let through.
-    pub(crate) fn new(
-        pool: Arc<Pool>,
-        endpoint: Arc<Endpoint>,
-        route: Arc<Route>,
-        (of_pool, of_endpoint): (Admission, Admission),
-    ) -> Self {
-        endpoint.outstanding.fetch_add(1, Ordering::Relaxed);
-        let begun = tokio::time::Instant::now();
-        Self { pool, endpoint, route, begun, admitted: Some((of_pool, of_endpoint)) }
-    }
-
-    /// Gives the verdict; only the first one counts.
-    pub fn report(&mut self, verdict: Verdict) {
-        let Some((of_pool, of_endpoint)) = self.admitted.take() else { return };
-        let now = Instant::now();
-        let opened = self.endpoint.breaker().report(now, of_endpoint, verdict, &self.route.pod_rule);
-        if opened {
-            tracing::warn!(pool = self.pool.name, pod = %self.endpoint.address, "a pod is slow or fails: left alone");
-        }
-        // What a pod left alone did is its own fault and not the pool's.
-        let condemned = self.endpoint.breaker().state(now) != State::Closed;
-        let verdict = if condemned && of_pool == Admission::Call { Verdict::Unknown } else { verdict };
-        if self.pool.breaker().report(now, of_pool, verdict, &self.route.pool_rule) {
-            tracing::warn!(pool = self.pool.name, "a pool is slow or fails: left alone");
+impl Known {
+    /// How the pod is, by what is known.
+    pub(crate) fn health(&self) -> Health {
+        match self.checked.health() {
+            Health::Ready if !self.offered => Health::Unready,
+            health => health,
         }
     }
-}
 
-impl Call {
-    /// Time since it was made.
-    pub fn age(&self) -> Duration {
-        self.begun.elapsed()
-    }
-
-    /// Whether it has taken longer than a call should.
-    pub fn is_slow(&self) -> bool {
-        self.age() > self.route.pod_rule.threshold
-    }
-
-    /// The pod refused it for want of room.
-    pub fn refused(&self, failure: &Failure) {
-        let beside = self.endpoint.outstanding().saturating_sub(1);
-        self.endpoint.room.refused(failure, beside, Instant::now());
-    }
-
-    /// The answer broke off after its first audio, when the verdict had been given.
-    pub fn broke(&self) {
-        let now = Instant::now();
-        self.endpoint.breaker().report(now, Admission::Call, Verdict::Bad, &self.route.pod_rule);
+    /// Whether it goes away or changes its model, and ends what it has begun.
+    pub(crate) fn is_leaving(&self) -> bool {
+        !self.offered || self.checked.health() == Health::Unready
     }
 }
 
-impl Drop for Call {
-    fn drop(&mut self) {
-        let verdict = if self.is_slow() { Verdict::Bad } else { Verdict::Unknown };
-        self.report(verdict);
-        self.endpoint.outstanding.fetch_sub(1, Ordering::Relaxed);
-    }
+/// The runtime's clock, which tests can hold.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }

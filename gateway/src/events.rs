@@ -5,6 +5,9 @@ use bytes::{Bytes, BytesMut};
 use ttsfleet_serving::Failure;
 
 const END: &[u8] = b"\n\n";
+/// Longest event that is kept back until it is whole, in bytes. Those of pods hold
+/// 64 KiB of audio in base64 at most.
+const LONGEST: usize = 256 << 10;
 
 /// The event that is not complete yet.
 #[derive(Debug, Default)]
@@ -14,18 +17,19 @@ pub(crate) struct Events {
 
 impl Events {
     /// Takes bytes and gives back the whole events among what there is; it may
-    /// be nothing.
-    pub(crate) fn push(&mut self, bytes: Bytes) -> Bytes {
+    /// be nothing. None if one has become longer than any event is.
+    pub(crate) fn push(&mut self, bytes: Bytes) -> Option<Bytes> {
         if self.tail.is_empty() && bytes.ends_with(END) {
-            return bytes;
+            return Some(bytes);
         }
         // The end may lie across the seam.
         let from = self.tail.len().saturating_sub(1);
         self.tail.extend_from_slice(&bytes);
         match self.tail[from..].windows(END.len()).rposition(|pair| pair == END) {
-            Some(place) => self.tail.split_to(from + place + END.len()).freeze(),
-            None => Bytes::new(),
+            Some(place) => Some(self.tail.split_to(from + place + END.len()).freeze()),
+            None => Some(Bytes::new()),
         }
+        .filter(|_| self.tail.len() <= LONGEST)
     }
 
     /// The event that ends a broken answer.
@@ -47,10 +51,20 @@ mod tests {
         let text = b"data: one\n\ndata: two\n\ndata: three";
         for size in 1..text.len() {
             let mut events = Events::default();
-            let out: Vec<u8> =
-                text.chunks(size).flat_map(|piece| events.push(Bytes::copy_from_slice(piece))).collect();
+            let out: Vec<u8> = text
+                .chunks(size)
+                .flat_map(|piece| events.push(Bytes::copy_from_slice(piece)).unwrap())
+                .collect();
             assert_eq!(out, b"data: one\n\ndata: two\n\n", "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn an_event_that_does_not_end_is_not_kept_for_ever() {
+        let mut events = Events::default();
+        let piece = Bytes::from(vec![b'x'; LONGEST]);
+        assert_eq!(events.push(piece.clone()), Some(Bytes::new()));
+        assert_eq!(events.push(piece), None);
     }
 
     #[test]

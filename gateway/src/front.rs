@@ -1,7 +1,10 @@
 //! The fleet's front door. `speak` is the one place that says in which order a
 //! request passes through what.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Extension, Router,
@@ -10,23 +13,26 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use ttsfleet_serving::{Failure, Observer, Record, answer, read_json_body, speech_port};
+use ttsfleet_serving::{Failure, NO_STORE, Observer, Record, answer, read_json_body, speech_port};
 use ttsfleet_wire::{error::ErrorCode, headers, route::OnExhausted};
 
 use crate::{
     attempts::{Answered, Attempts, Exhausted},
     empty,
+    flow::Flow,
     gateway::Gateway,
-    limit::{Limited, limit},
-    mirror::Tap,
+    limit::{Limited, Sent},
+    pressure::is_long_wait,
     relay::{respond, tell_truncated},
     route::{Route, Tier},
-    tier::identify,
+    tier::{Caller, identify},
     upstream::{Answer, Forward},
 };
 
 /// What `x-tts-degraded` says of an answer by another pool than the first.
 const BACKUP: &str = "backup";
+/// Of an answer that may be kept, but not given again unasked.
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// The paths of the speech port.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
@@ -43,35 +49,118 @@ async fn speech(
     Extension(record): Extension<Arc<Record>>,
     request: Request,
 ) -> Response {
-    answer(&record, speak(&gateway, &record, request).await)
+    let response = answer(&record, speak(&gateway, &record, request).await);
+    announce_end(&gateway, response)
+}
+
+/// While the gateway drains, callers are told to come on another connection: it
+/// will be one to another gateway.
+fn announce_end(gateway: &Gateway, mut response: Response) -> Response {
+    if gateway.is_draining() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 async fn speak(gateway: &Gateway, record: &Arc<Record>, request: Request) -> Result<Response, Failure> {
     // One table for the whole request, whatever changes meanwhile.
     let route = gateway.route()?;
     let (parts, body) = request.into_parts();
-    let tier = identify(&route, &gateway.keys, &parts.headers)?;
+    let caller = identify(&route, &gateway.keys, &parts.headers)?;
+    let tier = Arc::clone(&caller.tier);
     record.set_tier(&tier.name);
-    record.hold(gateway.admit()?);
+    let on_exhausted = on_exhausted(&parts.headers, &tier, &route)?;
+    // The place itself is taken only once the body is here, or slow senders would
+    // hold them all.
+    gateway.check()?;
     let body = read_json_body(&parts.headers, body, &gateway.body_limits).await?;
-    let limited = limit(body, &route)?;
-    record.set_input_chars(limited.input_chars);
-    let forward = forward_speech(&limited, record);
-    let mut response = match attempt(gateway, &route, &tier, &forward).await {
+    let sent = Sent::read(body)?;
+    record.set_input_chars(sent.input_chars);
+    let mut limited = sent.limit(&route, || is_under_pressure(gateway, &tier))?;
+    record.hold(gateway.admit()?);
+    let tag = caller.tag(&route.fleet);
+    let deadline = tokio::time::Instant::now() + route.total;
+    let mut forward = forward_speech(&limited, &tier, tag.as_deref(), record);
+    let mut attempted = attempt(gateway, &route, &tier, &forward, deadline).await;
+    note_pressure(gateway, &route, &tier, &limited, &attempted);
+    if limited.is_long && found_no_room(&attempted) {
+        // Cut, it is like any other.
+        limited = sent.limit(&route, || true)?;
+        forward = forward_speech(&limited, &tier, tag.as_deref(), record);
+        attempted = attempt(gateway, &route, &tier, &forward, deadline).await;
+    }
+    let mut response = match attempted {
         Ok(answered) => {
             if answered.answer.head.status.is_success() {
                 record.first_audio();
+                gateway.mirrors.pass_on(&tier, &limited);
             }
-            let tap = gateway.mirrors.tap(&answered, &tier, &limited, &forward);
-            deliver(answered, &tier, record, &route, tap)
+            deliver(answered, &tier, record, &route)
         }
-        Err(exhausted) => resolve(exhausted, &route, &limited, record)?,
+        Err(exhausted) => {
+            if !exhausted.refused {
+                gateway.mirrors.pass_on(&tier, &limited);
+            }
+            resolve(exhausted, on_exhausted, &limited, record)?
+        }
     };
     if limited.is_truncated() {
         gateway.metrics.truncated.inc();
+        record.set_cut_to(limited.spoken_chars);
         tell_truncated(&limited, response.headers_mut());
     }
     Ok(response)
+}
+
+/// What the caller gets when every attempt has failed: what it asks for, else
+/// what its tier has, else what the fleet has.
+fn on_exhausted(map: &HeaderMap, tier: &Tier, route: &Route) -> Result<OnExhausted, Failure> {
+    match map.get(headers::ON_EXHAUSTED).map(HeaderValue::as_bytes) {
+        None => Ok(tier.on_exhausted.unwrap_or(route.on_exhausted)),
+        Some(value) if value == headers::ERROR.as_bytes() => Ok(OnExhausted::Error),
+        Some(value) if value == headers::EMPTY_AUDIO.as_bytes() => Ok(OnExhausted::EmptyAudio),
+        Some(_) => {
+            let (name, error, empty) = (headers::ON_EXHAUSTED, headers::ERROR, headers::EMPTY_AUDIO);
+            let message = format!("The header `{name}` can be `{error}` or `{empty}`.");
+            Err(Failure::new(ErrorCode::InvalidParameter, message))
+        }
+    }
+}
+
+fn is_under_pressure(gateway: &Gateway, tier: &Tier) -> bool {
+    let pool = tier.pools.first().and_then(|name| gateway.pools.get(name));
+    pool.is_none_or(|pool| gateway.pressure.is_on(&pool, Instant::now()))
+}
+
+/// Notes what an attempt tells of the pool: refusals, answers by another pool,
+/// waiting. Long texts wait for shorter ones, and their waiting tells nothing.
+fn note_pressure(
+    gateway: &Gateway,
+    route: &Route,
+    tier: &Tier,
+    limited: &Limited,
+    attempted: &Result<Answered<Answer>, Exhausted>,
+) {
+    let Some(first) = tier.pools.first() else { return };
+    let is_sign = match attempted {
+        Ok(answered) => {
+            let waited = answered.answer.head.headers.get(headers::QUEUE_MS);
+            let waited = waited.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or_default();
+            let waited = Duration::from_millis(waited);
+            answered.call.pool.name != *first
+                || !limited.is_long && is_long_wait(waited, route.pod_rule.threshold)
+        }
+        Err(exhausted) => exhausted.refused || limited.is_long && found_no_room(attempted),
+    };
+    if is_sign {
+        gateway.pressure.sign(first, Instant::now());
+    }
+}
+
+/// Whether a long text was refused, or waited for one attempt in vain.
+fn found_no_room(attempted: &Result<Answered<Answer>, Exhausted>) -> bool {
+    let waited = |exhausted: &Exhausted| exhausted.failure.code == ErrorCode::UpstreamTimeout;
+    attempted.as_ref().is_err_and(|exhausted| exhausted.refused || waited(exhausted))
 }
 
 async fn voices(
@@ -79,7 +168,8 @@ async fn voices(
     Extension(record): Extension<Arc<Record>>,
     request: Request,
 ) -> Response {
-    answer(&record, list(&gateway, &record, request.headers(), "/v1/audio/voices").await)
+    let response = answer(&record, list(&gateway, &record, request.headers(), "/v1/audio/voices").await);
+    announce_end(&gateway, response)
 }
 
 async fn models(
@@ -87,7 +177,8 @@ async fn models(
     Extension(record): Extension<Arc<Record>>,
     request: Request,
 ) -> Response {
-    answer(&record, list(&gateway, &record, request.headers(), "/v1/models").await)
+    let response = answer(&record, list(&gateway, &record, request.headers(), "/v1/models").await);
+    announce_end(&gateway, response)
 }
 
 /// Asks a pod of the tier's first pool that answers.
@@ -98,12 +189,18 @@ async fn list(
     path: &'static str,
 ) -> Result<Response, Failure> {
     let route = gateway.route()?;
-    let tier = identify(&route, &gateway.keys, headers)?;
+    let Caller { tier, .. } = identify(&route, &gateway.keys, headers)?;
     record.set_tier(&tier.name);
     record.hold(gateway.admit()?);
     let forward = Forward { method: Method::GET, path, headers: traced(record), body: bytes::Bytes::new() };
-    match attempt(gateway, &route, &tier, &forward).await {
-        Ok(answered) => Ok(deliver(answered, &tier, record, &route, None)),
+    let deadline = tokio::time::Instant::now() + route.total;
+    match attempt(gateway, &route, &tier, &forward, deadline).await {
+        Ok(answered) => {
+            let mut response = deliver(answered, &tier, record, &route);
+            // It changes with the model served.
+            response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_CACHE);
+            Ok(response)
+        }
         Err(exhausted) => Err(exhausted.failure),
     }
 }
@@ -113,11 +210,18 @@ async fn attempt(
     route: &Arc<Route>,
     tier: &Tier,
     forward: &Forward,
+    deadline: tokio::time::Instant,
 ) -> Result<Answered<Answer>, Exhausted> {
     let pools = tier.pools.iter().filter_map(|name| gateway.pools.get(name)).collect();
-    let mut attempts = Attempts::new(route, &gateway.budget, pools);
+    let is_long = forward.headers.contains_key(headers::LONG);
+    let caller = forward.headers.get(headers::CALLER).map_or(&b""[..], HeaderValue::as_bytes);
+    let flow = Flow::new(&tier.name, caller, is_long);
+    let mut attempts = Attempts::new(route, &gateway.budget, pools).of(flow).until(deadline);
     if forward.method == Method::GET {
         attempts = attempts.without_hedges();
+    }
+    if is_long {
+        attempts = attempts.of_long_text();
     }
     let ended = attempts.run(|pod, time| gateway.upstream.attempt(forward, pod, time)).await;
     let made = ended.as_ref().map_or_else(|exhausted| exhausted.attempts, |answered| answered.attempts);
@@ -126,13 +230,7 @@ async fn attempt(
 }
 
 /// Hands an answer on, saying where it comes from.
-fn deliver(
-    answered: Answered<Answer>,
-    tier: &Tier,
-    record: &Arc<Record>,
-    route: &Route,
-    tap: Option<Tap>,
-) -> Response {
+fn deliver(answered: Answered<Answer>, tier: &Tier, record: &Arc<Record>, route: &Route) -> Response {
     let pool = answered.call.pool.name.clone();
     let declined = !answered.answer.head.status.is_success();
     record.set_pool(&pool);
@@ -141,10 +239,14 @@ fn deliver(
         let code = answered.answer.code.unwrap_or(ErrorCode::UpstreamFailed);
         record.fail(&Failure::new(code, "declined by a pod"));
     }
-    let mut response = respond(answered, record, route.idle, tap);
-    if !declined && tier.pools.first() != Some(&pool) {
+    let mut response = respond(answered, record, route.idle);
+    let degraded = !declined && tier.pools.first() != Some(&pool);
+    if degraded {
         record.set_degraded(BACKUP);
         response.headers_mut().insert(headers::DEGRADED, HeaderValue::from_static(BACKUP));
+    }
+    if degraded || declined {
+        response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     }
     response
 }
@@ -153,30 +255,39 @@ fn deliver(
 /// stays one: an empty file would hide the load from the caller.
 fn resolve(
     exhausted: Exhausted,
-    route: &Route,
+    on_exhausted: OnExhausted,
     limited: &Limited,
     record: &Record,
 ) -> Result<Response, Failure> {
     let Exhausted { failure, refused, attempts } = exhausted;
-    if refused || route.on_exhausted == OnExhausted::Error {
+    if refused || on_exhausted == OnExhausted::Error {
         return Err(failure);
     }
     let Some(mut response) = empty::answer(limited.format.as_deref(), limited.events) else {
         return Err(failure);
     };
     record.fail(&failure);
-    record.set_degraded(empty::DEGRADED);
+    record.set_degraded(headers::EMPTY_AUDIO);
     response.headers_mut().insert(headers::ATTEMPTS, attempts.into());
     Ok(response)
 }
 
-fn forward_speech(limited: &Limited, record: &Record) -> Forward {
-    let mut headers = traced(record);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if limited.is_truncated() {
-        headers.insert(headers::INPUT_CHARS, limited.input_chars.into());
+fn forward_speech(limited: &Limited, tier: &Tier, caller: Option<&str>, record: &Record) -> Forward {
+    let mut map = traced(record);
+    map.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    map.insert(headers::WEIGHT, tier.weight.into());
+    for (name, value) in [(headers::TIER, Some(tier.name.as_str())), (headers::CALLER, caller)] {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            map.insert(name, value);
+        }
     }
-    Forward { method: Method::POST, path: "/v1/audio/speech", headers, body: limited.body.clone() }
+    if limited.is_long {
+        map.insert(headers::LONG, HeaderValue::from_static("true"));
+    }
+    if limited.is_truncated() {
+        map.insert(headers::INPUT_CHARS, limited.input_chars.into());
+    }
+    Forward { method: Method::POST, path: "/v1/audio/speech", headers: map, body: limited.body.clone() }
 }
 
 /// Headers by which the pod's log line can be found.

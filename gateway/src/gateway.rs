@@ -10,17 +10,25 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use ttsfleet_serving::{BodyLimits, Failure};
+use ttsfleet_serving::{BodyLimits, Failure, Readiness};
 use ttsfleet_wire::error::ErrorCode;
 
 use crate::{
-    budget::RetryBudget, metrics::Metrics, mirror::Mirrors, pool::Pools, route::Route, tier::Keys,
+    budget::RetryBudget,
+    metrics::{Metrics, WatchLabels},
+    mirror::Mirrors,
+    pool::Pools,
+    pressure::Pressure,
+    route::Route,
+    sight::Watches,
+    tier::Keys,
     upstream::Upstream,
 };
 
 /// Longest body read, in bytes: every request in progress may hold one, and all
-/// of them together must fit the pod's memory.
-const MOST_BODY_BYTES: usize = 64 << 10;
+/// of them together must fit the pod's memory. The longest text of all fits, even
+/// with every character written in twelve bytes.
+pub(crate) const MOST_BODY_BYTES: usize = 64 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What all requests share.
@@ -33,12 +41,16 @@ pub struct Gateway {
     pub budget: RetryBudget,
     /// The way to the pods.
     pub upstream: Upstream,
-    /// Candidates that are asked the same as the pools.
+    /// Pools whose requests are passed on to a judge.
     pub mirrors: Mirrors,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Bounds of a request's body.
     pub body_limits: BodyLimits,
+    /// Pools that have all they can do.
+    pub(crate) pressure: Pressure,
+    /// How the watches fare.
+    pub(crate) watches: Watches,
     route: ArcSwapOption<Route>,
     places: Arc<Semaphore>,
     most: u32,
@@ -57,6 +69,8 @@ impl Gateway {
             mirrors: Mirrors::new(Arc::clone(&metrics)),
             metrics,
             body_limits: BodyLimits { max_bytes: MOST_BODY_BYTES, timeout: BODY_TIMEOUT },
+            pressure: Pressure::default(),
+            watches: Watches::default(),
             route: ArcSwapOption::empty(),
             places: Arc::new(Semaphore::new(most as usize)),
             most,
@@ -87,18 +101,63 @@ impl Gateway {
     /// # Errors
     /// When all are taken.
     pub fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let message = format!("All {} places for requests are taken; try again.", self.most);
-            Failure::new(ErrorCode::TooManyRequests, message).retry_after(1)
-        })
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| self.full())
     }
 
-    /// Why no request should be sent here, if so.
-    pub fn unready(&self) -> Option<String> {
-        if self.draining.load(Ordering::Acquire) {
-            return Some("draining".to_owned());
+    /// Whether there is a place at the moment.
+    ///
+    /// # Errors
+    /// When all are taken.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.places.available_permits() == 0 { Err(self.full()) } else { Ok(()) }
+    }
+
+    fn full(&self) -> Failure {
+        let message = format!("All {} places for requests are taken; try again.", self.most);
+        Failure::new(ErrorCode::TooManyRequests, message).retry_after(1)
+    }
+
+    /// Whether requests should be sent here. A gateway that is blind is of use as
+    /// long as it knows pods that answer.
+    pub fn readiness(&self) -> Readiness {
+        let blind = self.watches.blind(Instant::now());
+        let unready = if self.is_draining() {
+            Some("draining")
+        } else if self.route.load().is_none() {
+            Some("waiting for the route table")
+        } else {
+            blind.as_ref().filter(|_| !self.has_able_pod()).map(|_| "no pod can be called")
+        };
+        match (unready, blind) {
+            (Some(reason), Some(blind)) => Readiness::Unready(format!("{reason}; {blind}")),
+            (Some(reason), None) => Readiness::Unready(reason.to_owned()),
+            (None, Some(blind)) => Readiness::But(blind),
+            (None, None) => Readiness::Ready,
         }
-        self.route.load().is_none().then(|| "waiting for the route table".to_owned())
+    }
+
+    fn has_able_pod(&self) -> bool {
+        let (pools, now) = (self.pools.all(), Instant::now());
+        let mut endpoints = pools.values().flat_map(|pool| pool.endpoints().to_vec());
+        endpoints.any(|one| one.is_able(now))
+    }
+
+    /// The text of `/metrics`.
+    ///
+    /// # Errors
+    /// When a value cannot be written.
+    pub fn metrics_text(&self) -> Result<String, std::fmt::Error> {
+        let now = Instant::now();
+        for watched in self.watches.all() {
+            let labels = WatchLabels { watch: watched.name };
+            self.metrics.watch_refused.get_or_create(&labels).set(i64::from(watched.is_refused(now)));
+        }
+        self.metrics.encode()
+    }
+
+    /// Whether it is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 
     /// From now on it says that it is unready. Requests that come nevertheless
@@ -110,5 +169,35 @@ impl Gateway {
     /// Waits until no request is in progress.
     pub async fn idle(&self) {
         _ = self.places.acquire_many(self.most).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{endpoint::Endpoint, route::sample, sight::Sight};
+
+    #[test]
+    fn a_blind_gateway_says_so_and_is_of_use_while_it_knows_pods_that_answer() {
+        let gateway = Gateway::new(8);
+        assert_eq!(gateway.readiness(), Readiness::Unready("waiting for the route table".to_owned()));
+        gateway.set_route(Route::new(sample()).unwrap());
+        assert_eq!(gateway.readiness(), Readiness::Ready, "without pods, but not blind");
+        gateway.watches.pods.note(Sight::Away, Instant::now());
+        assert_eq!(gateway.readiness(), Readiness::Ready, "what is known holds");
+
+        gateway.watches.pods.note(Sight::Refused, Instant::now());
+        let Readiness::Unready(words) = gateway.readiness() else { panic!("it is ready") };
+        assert!(words.contains("blind") && words.contains("pods"), "{words}");
+        assert!(gateway.metrics_text().unwrap().contains(r#"watch_refused{watch="pods"} 1"#));
+
+        let pool = gateway.pools.all().values().next().cloned().unwrap();
+        pool.set_endpoints(vec![Endpoint::new(([10, 0, 0, 1], 8080).into(), "uid".to_owned())]);
+        assert!(matches!(gateway.readiness(), Readiness::But(words) if words.contains("blind")));
+
+        gateway.watches.pods.note(Sight::Clear, Instant::now());
+        assert_eq!(gateway.readiness(), Readiness::Ready);
+        gateway.drain();
+        assert_eq!(gateway.readiness(), Readiness::Unready("draining".to_owned()));
     }
 }

@@ -7,19 +7,19 @@ use tokio::runtime::{Builder, Runtime};
 use ttsfleet_gateway::{config::Args, run::run};
 use ttsfleet_serving::{logging, traces};
 
-fn main() -> ExitCode {
+fn main() -> io::Result<ExitCode> {
     let args = Args::parse();
-    logging::init(args.log_format);
+    let _logging = logging::init(args.log_format)?;
     let ended = runtime()
         .map_err(|error| format!("cannot start the runtime: {error}"))
         .and_then(|runtime| runtime.block_on(serve(&args)));
-    match ended {
+    Ok(match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error, "the gateway cannot run");
             ExitCode::FAILURE
         }
-    }
+    })
 }
 
 async fn serve(args: &Args) -> Result<(), String> {

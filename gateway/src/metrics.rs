@@ -44,10 +44,17 @@ pub struct PoolLabels {
 /// What became of a request that was to be put to a candidate too.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct MirrorLabels {
-    /// The pool that answered the caller.
+    /// The pool for whose model a candidate is tried.
     pub pool: String,
-    /// What became of the copy.
+    /// What became of the request.
     pub outcome: &'static str,
+}
+
+/// One of the gateway's watches.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WatchLabels {
+    /// What it is of.
+    pub watch: &'static str,
 }
 
 /// All that the gateway counts.
@@ -64,7 +71,9 @@ pub struct Metrics {
     pub breaker: Family<PoolLabels, Gauge>,
     /// By pool: pods that can take calls.
     pub endpoints: Family<PoolLabels, Gauge>,
-    /// Requests chosen to be put to a candidate too.
+    /// By watch: 1 while the API server refuses it.
+    pub watch_refused: Family<WatchLabels, Gauge>,
+    /// Requests chosen to be passed on to a judge.
     pub mirrored: Family<MirrorLabels, Counter>,
 }
 
@@ -91,6 +100,7 @@ impl Metrics {
             attempts: Counter::default(),
             breaker: Family::default(),
             endpoints: Family::default(),
+            watch_refused: Family::default(),
             mirrored: Family::default(),
         };
         metrics.register();
@@ -110,7 +120,9 @@ impl Metrics {
         let help = "Breaker of a pool: 0 closed, 1 half open, 2 open";
         registry.register("breaker_state", help, self.breaker.clone());
         registry.register("endpoints", "Pods that can take calls", self.endpoints.clone());
-        let help = "Requests chosen to be put to a candidate too, by what became of the copy";
+        let help = "Whether the API server refuses a watch: 0 no, 1 yes";
+        registry.register("watch_refused", help, self.watch_refused.clone());
+        let help = "Requests chosen to be passed on to a judge, by what became of that";
         registry.register("mirrored", help, self.mirrored.clone());
     }
 

@@ -1,21 +1,25 @@
 //! From a pod's answer to the caller's: headers first, then bytes as they come.
 //! Nothing is read from the pod before the caller has room for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::Response,
 };
-use futures::{StreamExt, stream};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use ttsfleet_serving::{Failure, Record};
+use http_body::Frame;
+use tokio::time::{Instant, Sleep, sleep_until};
+use ttsfleet_serving::{Failure, NO_STORE, Record};
 use ttsfleet_wire::{error::ErrorCode, headers};
 
 use crate::{
-    attempts::Answered, endpoint::Call, events::Events, limit::Limited, mirror::Tap, upstream::Answer,
+    attempts::Answered, call::Call, client::Answering, events::Events, limit::Limited, upstream::Answer,
 };
 
 /// The answer was cut off; the connection shows it by ending without an end.
@@ -24,9 +28,10 @@ use crate::{
 struct CutOff;
 
 /// Headers of a pod's answer that its caller gets.
-const PASSED: [HeaderName; 6] = [
+const PASSED: [HeaderName; 7] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
+    HeaderName::from_static("x-accel-buffering"),
     HeaderName::from_static(headers::MODEL),
     HeaderName::from_static(headers::DIGEST),
     HeaderName::from_static(headers::SAMPLE_RATE),
@@ -34,12 +39,7 @@ const PASSED: [HeaderName; 6] = [
 ];
 
 /// The caller's answer: the pod's, with what the gateway knows of it.
-pub(crate) fn respond(
-    answered: Answered<Answer>,
-    record: &Arc<Record>,
-    idle: Duration,
-    tap: Option<Tap>,
-) -> Response {
+pub(crate) fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Duration) -> Response {
     let Answered { answer: Answer { head, first, rest, .. }, call, attempts, .. } = answered;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = head.status;
@@ -53,10 +53,14 @@ pub(crate) fn respond(
     let events = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
     let body = match rest {
         None => Body::from(first),
-        Some(rest) => {
-            let (record, events) = (Arc::clone(record), events.then(Events::default));
-            Relay { rest, call, record, idle, events, tap }.body(first)
-        }
+        Some(rest) => Body::new(Relay {
+            next: Next::First(first),
+            rest,
+            call,
+            record: Arc::clone(record),
+            idle: Patience { longest: idle, timer: None, end: None },
+            events: events.then(Events::default),
+        }),
     };
     response.map(|_| body)
 }
@@ -67,6 +71,7 @@ pub(crate) fn tell_truncated(limited: &Limited, headers: &mut HeaderMap) {
         headers.insert(headers::TRUNCATED, HeaderValue::from_static("true"));
         headers.insert(headers::INPUT_CHARS, limited.input_chars.into());
         headers.insert(headers::SPOKEN_CHARS, limited.spoken_chars.into());
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
     }
 }
 
@@ -78,85 +83,146 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 
 /// An answer on its way.
 struct Relay {
-    rest: Incoming,
+    next: Next,
+    rest: Answering,
     call: Call,
     record: Arc<Record>,
-    idle: Duration,
+    idle: Patience,
     /// Where the answer consists of events: the one that is not complete yet.
     events: Option<Events>,
-    /// Where a candidate is asked the same.
-    tap: Option<Tap>,
+}
+
+/// What the caller gets next.
+enum Next {
+    /// The bytes that have come already.
+    First(Bytes),
+    /// What comes.
+    Rest,
+    /// A broken connection, once what came before has gone out: an error drops
+    /// what has not.
+    CutOff,
+    /// Nothing more.
+    Nothing,
+}
+
+impl HttpBody for Relay {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        let taken = match std::mem::replace(&mut self.next, Next::Rest) {
+            Next::First(first) => self.pass_on(first).map(Some),
+            Next::Rest => match self.poll_rest(context) {
+                Poll::Ready(taken) => taken,
+                Poll::Pending => return Poll::Pending,
+            },
+            Next::CutOff => {
+                self.next = Next::Nothing;
+                return Poll::Ready(Some(Err(CutOff.into())));
+            }
+            Next::Nothing => {
+                self.next = Next::Nothing;
+                return Poll::Ready(None);
+            }
+        };
+        match taken {
+            Ok(bytes) => {
+                if self.rest.is_end_stream() {
+                    self.next = Next::Nothing;
+                }
+                Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Err(failure) => self.break_off(&failure, context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.next, Next::Nothing)
+    }
 }
 
 impl Relay {
-    fn body(mut self, first: Bytes) -> Body {
-        self.copy(&first);
-        let first = self.whole_events(first);
-        let rest = stream::unfold(Some(self), |relay| async {
-            let mut relay = relay?;
-            match relay.next().await {
-                Ok(Some(bytes)) => Some((Ok(bytes), Some(relay))),
-                Ok(None) => None,
-                Err(failure) => {
-                    relay.call.broke();
-                    relay.record.fail(&failure);
-                    if let Some(tap) = relay.tap.take() {
-                        tap.broke(failure.code);
-                    }
-                    match &relay.events {
-                        Some(events) => Some((Ok(events.error(&failure, relay.record.request_id())), None)),
-                        None => {
-                            // What has come goes out first: an error drops the rest.
-                            tokio::task::yield_now().await;
-                            Some((Err(CutOff), None))
-                        }
-                    }
-                }
-            }
-        });
-        Body::from_stream(stream::iter([Ok(first)]).chain(rest))
-    }
-
-    async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
-        if let Some(tap) = &mut self.tap {
-            tap.caller_is_back();
-        }
+    /// The next bytes from the pod; none at the end.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Failure>> {
         loop {
-            let frame = tokio::time::timeout(self.idle, self.rest.frame()).await;
-            let frame = frame.map_err(|_| {
-                let cause = format!("nothing came for {} ms", self.idle.as_millis());
-                cut_off(ErrorCode::UpstreamTimeout, cause)
-            })?;
-            match frame {
-                None => {
-                    if let Some(tap) = self.tap.take() {
-                        tap.ended();
-                    }
-                    return Ok(None);
-                }
-                Some(Err(error)) => return Err(cut_off(ErrorCode::UpstreamFailed, error.to_string())),
-                Some(Ok(frame)) => {
+            match Pin::new(&mut self.rest).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.idle.begin_anew();
                     if let Ok(bytes) = frame.into_data() {
-                        self.copy(&bytes);
-                        return Ok(Some(self.whole_events(bytes)));
+                        return Poll::Ready(self.pass_on(bytes).map(Some));
                     }
                 }
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Err(cut_off(ErrorCode::UpstreamFailed, error.to_string())));
+                }
+                Poll::Ready(None) => return Poll::Ready(Ok(None)),
+                Poll::Pending if self.idle.is_over(context) => {
+                    let cause = format!("nothing came for {} ms", self.idle.longest.as_millis());
+                    return Poll::Ready(Err(cut_off(ErrorCode::UpstreamTimeout, cause)));
+                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    fn copy(&mut self, bytes: &Bytes) {
-        self.tap = self.tap.take().and_then(|tap| tap.take(bytes));
+    fn pass_on(&mut self, bytes: Bytes) -> Result<Bytes, Failure> {
+        let Some(events) = &mut self.events else { return Ok(bytes) };
+        let too_long = || cut_off(ErrorCode::UpstreamFailed, "an event does not end".to_owned());
+        events.push(bytes).ok_or_else(too_long)
     }
 
-    fn whole_events(&mut self, bytes: Bytes) -> Bytes {
-        match &mut self.events {
-            Some(events) => events.push(bytes),
-            None => bytes,
+    fn break_off(
+        &mut self,
+        failure: &Failure,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        self.call.broke();
+        self.record.fail(failure);
+        match &self.events {
+            Some(events) => {
+                self.next = Next::Nothing;
+                let event = events.error(failure, self.record.request_id());
+                Poll::Ready(Some(Ok(Frame::data(event))))
+            }
+            None => {
+                self.next = Next::CutOff;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
         }
     }
 }
 
 fn cut_off(code: ErrorCode, cause: String) -> Failure {
     Failure::new(code, "The answer broke off; what has come is not all of it.").because(cause)
+}
+
+/// How long the next bytes are waited for.
+struct Patience {
+    longest: Duration,
+    /// Set when something is waited for.
+    end: Option<Instant>,
+    /// Made once and set again only when it goes off: bytes mostly come long before.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    fn begin_anew(&mut self) {
+        self.end = None;
+    }
+
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        let end = *self.end.get_or_insert_with(|| Instant::now() + self.longest);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        while timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= end {
+                return true;
+            }
+            timer.as_mut().reset(end);
+        }
+        false
+    }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::http::HeaderName;
-use ttsfleet_wire::route::{MirrorRoute, OnExhausted, OnOverflow, RouteTable, TierFrom};
+use ttsfleet_wire::route::{MirrorRoute, OnExhausted, OnOverflow, RouteTable, TierFrom, TierRoute};
 
 use crate::breaker::Rule;
 
@@ -13,8 +13,8 @@ const MINIMUM_CALLS_OF_POD: u32 = 5;
 /// opened, its calls count against the pool, and must not condemn it.
 const MINIMUM_CALLS_OF_POOL: u32 = 20;
 
-/// Copies of a mirror under way at once, at most: each holds two audios.
-const MOST_COPIES: usize = 1024;
+/// How long a pod that relapses again and again is left alone, at most.
+const LONGEST_RECOVERY_OF_POD: Duration = Duration::from_secs(60);
 
 /// A checked route table.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,10 +27,12 @@ pub struct Route {
     default_tier: usize,
     /// How a request names its tier.
     pub tier_from: Naming,
-    /// Longest text spoken, in Unicode characters.
+    /// Length from which on a text is long, in Unicode characters.
     pub max_input_chars: usize,
-    /// What becomes of a longer one.
+    /// What becomes of a long one.
     pub on_overflow: OnOverflow,
+    /// Length beyond which it is refused, in Unicode characters.
+    pub hard_limit: usize,
     /// Time for the first audio of one attempt.
     pub attempt: Duration,
     /// Time for the first audio of all attempts.
@@ -51,27 +53,8 @@ pub struct Route {
     pub pool_rule: Rule,
     /// What a caller gets when every attempt has failed.
     pub on_exhausted: OnExhausted,
-    /// Pools whose requests are also put to a candidate.
-    pub mirrors: Vec<Mirror>,
-}
-
-/// A pool whose requests are also put to a candidate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mirror {
-    /// The pool.
-    pub pool: String,
-    /// The Service of the candidate's pods.
-    pub service: String,
-    /// The Service of the judge.
-    pub judge: String,
-    /// Share of the pool's requests, in percent, 1 to 100.
-    pub percent: u32,
-    /// Time for the candidate's last audio; for the stable model's, half of it.
-    pub timeout: Duration,
-    /// Longest audio of the candidate, in bytes; of the stable model, half of it.
-    pub max_bytes: usize,
-    /// Copies under way at once, all pools' together.
-    pub concurrency: usize,
+    /// Pools whose requests are passed on to a judge.
+    pub mirrors: Vec<MirrorRoute>,
 }
 
 /// A tier and the pools it may use.
@@ -81,6 +64,16 @@ pub struct Tier {
     pub name: String,
     /// Names of pools, the preferred one first.
     pub pools: Vec<String>,
+    /// Its share of a busy pod, beside the other tiers' weights.
+    pub weight: u32,
+    /// What its callers get when every attempt has failed, if not what all get.
+    pub on_exhausted: Option<OnExhausted>,
+}
+
+impl From<TierRoute> for Tier {
+    fn from(TierRoute { name, pools, weight, on_exhausted }: TierRoute) -> Self {
+        Self { name, pools, weight, on_exhausted }
+    }
 }
 
 /// How a request names its tier.
@@ -117,8 +110,8 @@ pub enum BadRoute {
     /// A mirror is of a pool that is not there, or that has another mirror.
     #[error("the mirror of pool {0} is of no pool in the table, or its second one")]
     StrayMirror(String),
-    /// A mirror's share, time, bytes or copies are out of their range.
-    #[error("the mirror of pool {0} has a number out of its range")]
+    /// A mirror's share is out of its range.
+    #[error("the mirror of pool {0} has a share that is not 1 to 100 percent")]
     BadMirror(String),
     /// The tier header is no header.
     #[error("{0:?} cannot be the name of a header")]
@@ -154,17 +147,17 @@ impl Route {
             mirrors,
         } = table;
         let pools: Vec<_> = pools.into_iter().map(|pool| (pool.name, pool.service)).collect();
-        let tiers: Vec<_> =
-            tiers.into_iter().map(|tier| Arc::new(Tier { name: tier.name, pools: tier.pools })).collect();
+        let tiers: Vec<_> = tiers.into_iter().map(|tier| Arc::new(Tier::from(tier))).collect();
         tiers.iter().try_for_each(|tier| check_tier(tier, &pools))?;
-        let mirrors: Vec<_> = mirrors.into_iter().map(mirror).collect();
         check_mirrors(&mirrors, &pools)?;
         let default = tiers.iter().position(|tier| tier.name == default_tier);
-        let rule = |minimum_calls| Rule {
+        let recovery = milliseconds(breaker.recovery_ms);
+        let rule = |minimum_calls, longest_recovery| Rule {
             threshold: milliseconds(breaker.threshold_ms),
             ratio_percent: breaker.ratio_percent,
             minimum_calls,
-            recovery: milliseconds(breaker.recovery_ms),
+            recovery,
+            longest_recovery,
         };
         Ok(Self {
             fleet,
@@ -174,6 +167,7 @@ impl Route {
             tier_from: naming(tier_from)?,
             max_input_chars: limits.max_input_chars as usize,
             on_overflow: limits.on_overflow,
+            hard_limit: limits.hard_limit as usize,
             attempt: milliseconds(timeouts.attempt_ms),
             total: milliseconds(timeouts.total_ms),
             idle: milliseconds(timeouts.idle_ms),
@@ -181,8 +175,9 @@ impl Route {
             initial_backoff: milliseconds(retries.initial_backoff_ms),
             max_backoff: milliseconds(retries.max_backoff_ms),
             budget_percent: retries.budget_percent,
-            pod_rule: rule(MINIMUM_CALLS_OF_POD),
-            pool_rule: rule(MINIMUM_CALLS_OF_POOL),
+            pod_rule: rule(MINIMUM_CALLS_OF_POD, LONGEST_RECOVERY_OF_POD),
+            // Beside a pool there may be nothing: it is never left alone for longer.
+            pool_rule: rule(MINIMUM_CALLS_OF_POOL, recovery),
             on_exhausted,
             mirrors,
         })
@@ -208,23 +203,13 @@ fn check_tier(tier: &Tier, pools: &[(String, String)]) -> Result<(), BadRoute> {
     }
 }
 
-fn mirror(route: MirrorRoute) -> Mirror {
-    let MirrorRoute { pool, service, judge, percent, timeout_ms, max_bytes, concurrency } = route;
-    let (max_bytes, concurrency) = (max_bytes as usize, concurrency as usize);
-    Mirror { pool, service, judge, percent, timeout: milliseconds(timeout_ms), max_bytes, concurrency }
-}
-
-fn check_mirrors(mirrors: &[Mirror], pools: &[(String, String)]) -> Result<(), BadRoute> {
+fn check_mirrors(mirrors: &[MirrorRoute], pools: &[(String, String)]) -> Result<(), BadRoute> {
     for (place, mirror) in mirrors.iter().enumerate() {
         let known = pools.iter().any(|(pool, _)| *pool == mirror.pool);
         if !known || mirrors[..place].iter().any(|other| other.pool == mirror.pool) {
             return Err(BadRoute::StrayMirror(mirror.pool.clone()));
         }
-        let sane = (1..=100).contains(&mirror.percent)
-            && !mirror.timeout.is_zero()
-            && mirror.max_bytes > 0
-            && (1..=MOST_COPIES).contains(&mirror.concurrency);
-        if !sane {
+        if !(1..=100).contains(&mirror.percent) {
             return Err(BadRoute::BadMirror(mirror.pool.clone()));
         }
     }
@@ -248,11 +233,13 @@ fn milliseconds(number: u32) -> Duration {
 /// A table for tests, with the defaults of the API.
 #[cfg(test)]
 pub(crate) fn sample() -> RouteTable {
-    use ttsfleet_wire::route::{PoolRoute, Retries, SlowCallBreaker, TextLimits, TierRoute, Timeouts};
+    use ttsfleet_wire::route::{PoolRoute, Retries, SlowCallBreaker, TextLimits, Timeouts};
     let pool = |name: &str| PoolRoute { name: name.to_owned(), service: format!("narrator-{name}") };
     let tier = |name: &str, pools: &[&str]| TierRoute {
         name: name.to_owned(),
         pools: pools.iter().map(ToString::to_string).collect(),
+        weight: 1,
+        on_exhausted: None,
     };
     RouteTable {
         fleet: "narrator".to_owned(),
@@ -260,7 +247,7 @@ pub(crate) fn sample() -> RouteTable {
         tiers: vec![tier("premium", &["main", "backup"]), tier("standard", &["backup"])],
         default_tier: "premium".to_owned(),
         tier_from: TierFrom::Nothing,
-        limits: TextLimits { max_input_chars: 600, on_overflow: OnOverflow::Truncate },
+        limits: TextLimits { max_input_chars: 600, on_overflow: OnOverflow::Truncate, hard_limit: 4096 },
         timeouts: Timeouts { attempt_ms: 3000, total_ms: 9000, idle_ms: 3000 },
         retries: Retries { attempts: 3, initial_backoff_ms: 500, max_backoff_ms: 2000, budget_percent: 20 },
         breaker: SlowCallBreaker { threshold_ms: 1500, ratio_percent: 50, recovery_ms: 5000 },
@@ -295,30 +282,16 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_needs_a_pool_of_its_own_and_sane_numbers() {
-        let mirror = || MirrorRoute {
-            pool: "main".to_owned(),
-            service: "narrator-main-shadow".to_owned(),
-            judge: "narrator-main-judge".to_owned(),
-            percent: 5,
-            timeout_ms: 30_000,
-            max_bytes: 4 << 20,
-            concurrency: 4,
-        };
+    fn a_mirror_needs_a_pool_of_its_own_and_a_share() {
+        let judge = "narrator-main-judge".to_owned();
+        let mirror = || MirrorRoute { pool: "main".to_owned(), judge: judge.clone(), percent: 5 };
         let with = |mirrors| Route::new(RouteTable { mirrors, ..sample() }).map(|route| route.mirrors.len());
         assert_eq!(with(vec![mirror()]), Ok(1));
         let stray = Err(BadRoute::StrayMirror("main".to_owned()));
         assert_eq!(with(vec![mirror(), mirror()]), stray);
         let spare = MirrorRoute { pool: "spare".to_owned(), ..mirror() };
         assert_eq!(with(vec![spare]), Err(BadRoute::StrayMirror("spare".to_owned())));
-        for wrong in [
-            MirrorRoute { percent: 0, ..mirror() },
-            MirrorRoute { percent: 101, ..mirror() },
-            MirrorRoute { timeout_ms: 0, ..mirror() },
-            MirrorRoute { max_bytes: 0, ..mirror() },
-            MirrorRoute { concurrency: 0, ..mirror() },
-            MirrorRoute { concurrency: 1 << 20, ..mirror() },
-        ] {
+        for wrong in [MirrorRoute { percent: 0, ..mirror() }, MirrorRoute { percent: 101, ..mirror() }] {
             assert_eq!(with(vec![wrong]), Err(BadRoute::BadMirror("main".to_owned())));
         }
     }

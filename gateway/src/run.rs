@@ -1,11 +1,12 @@
 //! From the command line to a running gateway.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use kube::{Client, runtime::reflector};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    task::{Id, JoinSet},
 };
 use ttsfleet_serving::{Connections, Listener, health_routes, serve};
 
@@ -15,8 +16,6 @@ use crate::{config::Args, front, gateway::Gateway, probe, tier, watch as cluster
 const STILL_SENT: Duration = Duration::from_secs(5);
 /// How long connections have to end once nothing is in progress on them.
 const GOODBYE: Duration = Duration::from_secs(2);
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why the gateway ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +26,13 @@ pub enum RunError {
     /// There is no way to the API server.
     #[error("no access to the cluster: {0}")]
     Cluster(String),
+    /// Something that must go on for ever has ended.
+    #[error("{0} ended, without which the gateway would grow blind")]
+    Ended(String),
 }
 
-/// Serves until SIGTERM or Ctrl-C, and then finishes what it has begun.
+/// Serves until SIGTERM or Ctrl-C, or until one of its tasks has ended that never
+/// should; then it finishes what it has begun.
 ///
 /// # Errors
 /// [`RunError`].
@@ -40,11 +43,12 @@ pub async fn run(args: &Args) -> Result<(), RunError> {
     let client = Client::try_default().await.map_err(|error| RunError::Cluster(error.to_string()))?;
     let (stop, stopped) = watch::channel(false);
     let ports = listen(args, &gateway, &stopped).await?;
-    follow(args, client, &gateway);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let mut tasks = follow(args, client, &gateway);
+    let ended = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        name = tasks.ended() => Err(RunError::Ended(name)),
+    };
     tracing::info!("stopping: finishing the requests in progress");
     gateway.drain();
     tokio::time::sleep(STILL_SENT).await;
@@ -55,7 +59,7 @@ pub async fn run(args: &Args) -> Result<(), RunError> {
     for port in ports {
         _ = port.await;
     }
-    Ok(())
+    ended
 }
 
 async fn listen(
@@ -63,17 +67,13 @@ async fn listen(
     gateway: &Arc<Gateway>,
     stopped: &watch::Receiver<bool>,
 ) -> io::Result<[tokio::task::JoinHandle<()>; 2]> {
-    let connections = Connections {
-        max: 2 * args.max_concurrency as usize,
-        header_timeout: HEADER_TIMEOUT,
-        write_timeout: WRITE_TIMEOUT,
-    };
+    let connections = Connections::patient(2 * args.max_concurrency as usize);
     let speech = Listener::bind(args.listen).await?;
     let health = Listener::bind(args.health_listen).await?;
     tracing::info!(address = %speech.address(), health = %health.address(), "listening");
     let drain = Duration::from_secs(args.drain_seconds);
-    let (unready, metrics) = (Arc::clone(gateway), Arc::clone(&gateway.metrics));
-    let health_routes = health_routes(move || unready.unready(), move || metrics.encode());
+    let (asked, scraped) = (Arc::clone(gateway), Arc::clone(gateway));
+    let health_routes = health_routes(move || asked.readiness(), move || scraped.metrics_text());
     Ok([
         tokio::spawn(serve(
             speech,
@@ -86,17 +86,60 @@ async fn listen(
     ])
 }
 
-fn follow(args: &Args, client: Client, gateway: &Arc<Gateway>) {
+/// Tasks that never end by themselves.
+#[derive(Default)]
+struct Tasks {
+    all: JoinSet<()>,
+    names: HashMap<Id, &'static str>,
+}
+
+impl Tasks {
+    fn begin(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.names.insert(self.all.spawn(task).id(), name);
+    }
+
+    /// Waits until one of them ends all the same, or panics; its name.
+    async fn ended(&mut self) -> String {
+        let id = match self.all.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => error.id(),
+            None => return "every task".to_owned(),
+        };
+        self.names.get(&id).map_or_else(|| id.to_string(), |name| (*name).to_owned())
+    }
+}
+
+fn follow(args: &Args, client: Client, gateway: &Arc<Gateway>) -> Tasks {
     let place = cluster::Place {
         namespace: args.namespace.clone(),
         route: args.route.clone(),
         endpoints: args.endpoints.clone(),
     };
     let (slices, writer) = reflector::store();
-    tokio::spawn(cluster::follow_endpoints(client.clone(), place.clone(), Arc::clone(gateway), writer));
-    tokio::spawn(cluster::follow_route(client, place, Arc::clone(gateway), slices));
-    tokio::spawn(probe::check_pods(Arc::clone(gateway)));
+    let mut tasks = Tasks::default();
+    let pods = cluster::follow_endpoints(client.clone(), place.clone(), Arc::clone(gateway), writer);
+    tasks.begin("the watch of the pods", pods);
+    let route = cluster::follow_route(client, place, Arc::clone(gateway), slices);
+    tasks.begin("the watch of the route table", route);
+    tasks.begin("the check of the pods", probe::check_pods(Arc::clone(gateway)));
     if let Some(folder) = args.api_keys.clone() {
-        tokio::spawn(tier::follow(folder, Arc::clone(&gateway.keys)));
+        tasks.begin("the reading of the API keys", tier::follow(folder, Arc::clone(&gateway.keys)));
+    }
+    tasks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_or_panics_is_noticed_by_its_name() {
+        let ends: [fn() -> (); 2] = [|| {}, || panic!("on purpose")];
+        for end in ends {
+            let mut tasks = Tasks::default();
+            tasks.begin("one that goes on", std::future::pending());
+            tasks.begin("one that ends", async move { end() });
+            assert_eq!(tasks.ended().await, "one that ends");
+        }
     }
 }

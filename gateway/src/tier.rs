@@ -1,6 +1,7 @@
 //! Who asks: from a request's headers to its tier.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -9,7 +10,6 @@ use std::{
 use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use ttsfleet_serving::Failure;
 use ttsfleet_wire::error::ErrorCode;
 
@@ -21,49 +21,63 @@ const READ_EVERY: Duration = Duration::from_secs(5);
 /// Longest file that is read.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// API keys and the tiers they stand for. Only their digests are kept.
+/// What tells callers apart is made with this before their key's digest.
+const CALLER_SALT: &[u8] = b"ttsfleet caller of ";
+/// How much of it is told, in bytes.
+const CALLER_BYTES: usize = 8;
+
+/// API keys and the names of the tiers they stand for. Only their digests are
+/// kept, and looked up by: how long that takes depends on the digest of what was
+/// presented, of which nobody can choose more than a few bits, so that it leads
+/// nobody to a key.
 #[derive(Debug, Default)]
-pub struct Keys(ArcSwap<Vec<(Sum, String)>>);
+pub struct Keys(ArcSwap<Known>);
 
 type Sum = [u8; 32];
+type Known = HashMap<Sum, String>;
 
-impl Keys {
-    /// Keys from a folder: a file for each tier, one key a line.
-    pub fn set(&self, keys: Vec<(Sum, String)>) {
-        self.0.store(Arc::new(keys));
-    }
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The request's tier.
+    pub tier: Arc<Tier>,
+    /// Digest of the caller's key, where keys are asked for.
+    key: Option<Sum>,
+}
 
-    /// The tier a key stands for. Every known key is looked at, each in the
-    /// same time, so that the time taken tells nothing about them.
-    fn tier_of(&self, key: &str) -> Option<String> {
-        let presented: Sum = Sha256::digest(key).into();
-        let mut found = None;
-        for (known, tier) in self.0.load().iter() {
-            if bool::from(known.ct_eq(&presented)) {
-                found = Some(tier.clone());
-            }
-        }
-        found
+impl Caller {
+    /// Tells this caller from the fleet's others, the same in each of its
+    /// gateways; none where no keys are asked for. It is no key, nor leads to one.
+    pub fn tag(&self, fleet: &str) -> Option<String> {
+        let salted = Sha256::new().chain_update(CALLER_SALT).chain_update(fleet).chain_update(self.key?);
+        let sum: Sum = salted.finalize().into();
+        Some(sum[..CALLER_BYTES].iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
-/// The request's tier, or the refusal.
+impl Keys {
+    /// Takes the keys there are.
+    pub fn set(&self, keys: Known) {
+        self.0.store(Arc::new(keys));
+    }
+}
+
+/// Who asks, or the refusal.
 ///
 /// # Errors
 /// 401 where the route asks for an API key and the request has no known one.
-pub fn identify(route: &Route, keys: &Keys, headers: &HeaderMap) -> Result<Arc<Tier>, Failure> {
-    let named = match &route.tier_from {
-        Naming::Nothing => None,
-        Naming::Header(name) => headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
-        Naming::ApiKey => Some(keys.tier_of(bearer(headers)?).ok_or_else(unknown_key)?),
+pub fn identify(route: &Route, keys: &Keys, headers: &HeaderMap) -> Result<Caller, Failure> {
+    let (tier, key) = match &route.tier_from {
+        Naming::Nothing => (None, None),
+        Naming::Header(name) => (headers.get(name).and_then(|value| route.tier(value.to_str().ok()?)), None),
+        Naming::ApiKey => {
+            let key: Sum = Sha256::digest(bearer(headers)?).into();
+            // A key of a tier that is no more must not become one of the default tier.
+            let tier = keys.0.load().get(&key).and_then(|name| route.tier(name));
+            (Some(tier.ok_or_else(unknown_key)?), Some(key))
+        }
     };
-    let tier = match (&route.tier_from, named) {
-        (_, None) => Some(route.default_tier()),
-        // A key of a tier that is no more must not become one of the default tier.
-        (Naming::ApiKey, Some(name)) => route.tier(&name),
-        (_, Some(name)) => route.tier(&name).or_else(|| Some(route.default_tier())),
-    };
-    tier.cloned().ok_or_else(unknown_key)
+    Ok(Caller { tier: Arc::clone(tier.unwrap_or_else(|| route.default_tier())), key })
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
@@ -103,10 +117,13 @@ pub async fn follow(folder: PathBuf, keys: Arc<Keys>) {
     }
 }
 
-fn read(folder: &Path) -> std::io::Result<Vec<(Sum, String)>> {
-    let mut keys = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
+/// Keys from a folder: a file for each tier, one key a line.
+fn read(folder: &Path) -> std::io::Result<Known> {
+    let mut keys = Known::new();
+    let mut entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    // A key of two tiers is of the same one each time.
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
         let tier = entry.file_name().to_string_lossy().into_owned();
         // Kubernetes keeps its own bookkeeping there, with a dot in front.
         let metadata = std::fs::metadata(entry.path())?;
@@ -121,7 +138,6 @@ fn read(folder: &Path) -> std::io::Result<Vec<(Sum, String)>> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         keys.extend(lines.map(|key| (Sha256::digest(key).into(), tier.clone())));
     }
-    keys.sort();
     Ok(keys)
 }
 
@@ -150,7 +166,8 @@ mod tests {
 
     fn tier(route: &Route, header: &'static str, value: &'static str) -> Result<String, ErrorCode> {
         let headers = HeaderMap::from_iter([(header.parse().unwrap(), value.parse().unwrap())]);
-        identify(route, &keys(), &headers).map(|tier| tier.name.clone()).map_err(|failure| failure.code)
+        let caller = identify(route, &keys(), &headers);
+        caller.map(|caller| caller.tier.name.clone()).map_err(|failure| failure.code)
     }
 
     #[test]
@@ -175,6 +192,23 @@ mod tests {
         assert_eq!(tier(&route, "x-tier", "standard"), Ok("standard".to_owned()));
         assert_eq!(tier(&route, "x-tier", "gold"), Ok("premium".to_owned()));
         assert_eq!(tier(&route, "x-other", "standard"), Ok("premium".to_owned()));
+    }
+
+    #[test]
+    fn callers_are_told_apart_by_something_that_is_no_key() {
+        let tag = |fleet: &str, key: &str| {
+            let value = format!("Bearer {key}").parse().unwrap();
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+            identify(&route(TierFrom::ApiKey), &keys(), &headers).unwrap().tag(fleet).unwrap()
+        };
+        let one = tag("narrator", "gold-1");
+        assert_eq!(one, tag("narrator", "gold-1"), "the same in each gateway");
+        assert_ne!(one, tag("narrator", "gold-2"));
+        assert_ne!(one, tag("another", "gold-1"), "of no use to another fleet");
+        let sum: String = Sha256::digest("gold-1").iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(one.len() == 16 && !sum.contains(&one), "{one}");
+        let caller = identify(&route(TierFrom::Nothing), &keys(), &HeaderMap::new()).unwrap();
+        assert_eq!(caller.tag("narrator"), None);
     }
 
     #[test]

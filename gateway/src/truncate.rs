@@ -2,39 +2,81 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
+/// Abbreviations after which a sentence goes on, in lower case and without their
+/// full stop: mostly a name follows. Those that often end a sentence, such as
+/// "etc." and "Inc.", are not among them.
+const GO_ON: [&str; 34] = [
+    "approx", "bzw", "ca", "capt", "cf", "cmdr", "col", "dr", "e.g", "fig", "fr", "gen", "gov", "hr", "i.e",
+    "lt", "maj", "mlle", "mme", "mr", "mrs", "ms", "mt", "prof", "rep", "rev", "sen", "sgt", "st", "vs",
+    "z.b", "nr", "vol", "pp",
+];
+/// Those after which it goes on if a number follows.
+const BEFORE_A_NUMBER: [&str; 4] = ["art", "ch", "no", "p"];
+
 /// The longest beginning of `text` within `most` characters that ends with a
 /// sentence; failing that, with a word; failing that, with a whole character as
-/// a reader sees it. Sentences and words are those of Unicode's annex 29, which
-/// knows the full stops of Chinese as well as those of English.
+/// a reader sees it; and where even that is too long, anywhere. Sentences and
+/// words are those of Unicode's annex 29, which knows the full stops of Chinese
+/// as well as those of English, but no abbreviations: a sentence that seems to
+/// end with one goes on here.
 pub fn truncate(text: &str, most: usize) -> &str {
-    let by_sentence = within(text, most, text.split_sentence_bound_indices());
+    let by_sentence = within(text, most, sentence_ends(text));
     if has_words(by_sentence) {
         return by_sentence.trim_end();
     }
-    let by_word = within(text, most, text.split_word_bound_indices());
+    let by_word = within(text, most, ends(text.split_word_bound_indices()));
     if has_words(by_word) {
         return by_word.trim_end();
     }
-    within(text, most, text.grapheme_indices(true))
+    match within(text, most, ends(text.grapheme_indices(true))) {
+        "" => within(
+            text,
+            most,
+            ends(text.char_indices().map(|(start, c)| (start, &text[start..][..c.len_utf8()]))),
+        ),
+        by_character => by_character,
+    }
 }
 
-/// As many pieces as fit.
-fn within<'a>(text: &'a str, most: usize, pieces: impl Iterator<Item = (usize, &'a str)>) -> &'a str {
-    let mut chars = 0;
-    let mut end = 0;
-    for (start, piece) in pieces {
-        chars += piece.chars().count();
-        // A space after the last sentence is not spoken.
-        let spoken = chars - (piece.chars().count() - piece.trim_end().chars().count());
+/// Where pieces of a text end, in bytes.
+fn ends<'a>(pieces: impl Iterator<Item = (usize, &'a str)>) -> impl Iterator<Item = usize> {
+    pieces.map(|(start, piece)| start + piece.len())
+}
+
+fn sentence_ends(text: &str) -> impl Iterator<Item = usize> {
+    ends(text.split_sentence_bound_indices()).filter(|end| !goes_on(&text[..*end], &text[*end..]))
+}
+
+/// Whether what seems to be the end of a sentence is an abbreviation within one.
+fn goes_on(before: &str, after: &str) -> bool {
+    let Some(stopped) = before.trim_end_matches([' ', '\u{a0}']).strip_suffix('.') else { return false };
+    let from = stopped
+        .rfind(|c: char| !c.is_alphanumeric() && c != '.')
+        .map_or(0, |place| place + stopped[place..].chars().next().map_or(0, char::len_utf8));
+    let last = stopped[from..].to_lowercase();
+    let mut letters = last.chars();
+    let initial = letters.next().is_some_and(|c| c.is_alphabetic() && c != 'i') && letters.next().is_none();
+    let number = after.starts_with(|c: char| c.is_ascii_digit());
+    !after.is_empty()
+        && (initial || GO_ON.contains(&last.as_str()) || number && BEFORE_A_NUMBER.contains(&last.as_str()))
+}
+
+/// As much as fits. A space at the end is not spoken, and so not counted.
+fn within(text: &str, most: usize, ends: impl Iterator<Item = usize>) -> &str {
+    let (mut fits, mut from, mut chars) = (0, 0, 0);
+    for end in ends {
+        let piece = &text[from..end];
+        let spoken = chars + piece.trim_end().chars().count();
         if spoken > most {
             break;
         }
-        end = start + piece.len();
+        chars += piece.chars().count();
+        (fits, from) = (end, end);
         if chars > most {
             break;
         }
     }
-    &text[..end]
+    &text[..fits]
 }
 
 fn has_words(text: &str) -> bool {
@@ -44,6 +86,7 @@ fn has_words(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rstest::rstest;
 
     use super::*;
 
@@ -81,12 +124,42 @@ mod tests {
         assert_eq!(truncate("aae\u{301}x", 3), "aa");
     }
 
+    #[rstest]
+    #[case::a_title("It rained. The talk is by Prof. Ada Lovelace, who came late.", "It rained.")]
+    #[case::an_initial("It rained. The talk is by A. Lovelace, who came late.", "It rained.")]
+    #[case::a_number("It rained. The talk is at No. 5 Main Street, upstairs.", "It rained.")]
+    #[case::two_of_them("It rained. The talk is by Prof. Dr. Ada Lovelace herself.", "It rained.")]
+    #[case::not_before_a_name(
+        "It rained. Did it? No. The talk was not held at all.",
+        "It rained. Did it? No."
+    )]
+    #[case::the_speaker("It rained. So did I. The talk was not held at all.", "It rained. So did I.")]
+    #[case::nothing_else(
+        "The talk is by Prof. Ada Lovelace, who came late",
+        "The talk is by Prof. Ada Lovelace, who"
+    )]
+    fn a_sentence_does_not_end_with_an_abbreviation(#[case] text: &str, #[case] cut: &str) {
+        assert_eq!(truncate(text, 38), cut);
+    }
+
+    #[test]
+    fn a_visible_character_that_is_too_long_is_cut_anywhere() {
+        let text = format!("e{}", "\u{301}".repeat(700));
+        assert_eq!(truncate(&text, 600).chars().count(), 600);
+    }
+
+    #[test]
+    fn blanks_at_the_end_of_a_sentence_are_not_counted() {
+        assert_eq!(truncate("One. Two.   ", 9), "One. Two.");
+    }
+
     proptest! {
         #[test]
         fn the_result_is_a_beginning_that_fits(text in "\\PC{0,60}", most in 1usize..40) {
             let cut = truncate(&text, most);
             prop_assert!(text.starts_with(cut));
             prop_assert!(cut.trim_end().chars().count() <= most);
+            prop_assert!(!cut.is_empty() || text.is_empty());
         }
     }
 }

@@ -1,35 +1,29 @@
 //! One attempt over HTTP.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     body::Bytes,
     http::{HeaderMap, Method, Request, Response, Uri, header, response},
 };
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use ttsfleet_serving::Failure;
-use ttsfleet_wire::error::{ErrorBody, ErrorCode};
+use ttsfleet_wire::{
+    error::{ErrorBody, ErrorCode},
+    headers,
+};
 
-use crate::attempts::Outcome;
+use crate::{
+    client::{Answering, Client, SendError},
+    outcome::{Outcome, Refusal},
+};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Less than a pod keeps an idle connection, so that it is we who close it.
-const IDLE_CONNECTION: Duration = Duration::from_secs(15);
-/// What is read ahead of a caller that is slow to take it.
-const READ_AHEAD: usize = 32 << 10;
 /// Longest error body that is read.
 const MOST_ERROR_BYTES: usize = 64 << 10;
 
-/// The client that all calls share.
-pub struct Upstream(Client<HttpConnector, Full<Bytes>>);
+/// The way to the pods that all calls share.
+#[derive(Default)]
+pub struct Upstream(Client);
 
 /// A request to be forwarded, to whichever pod.
 #[derive(Debug, Clone)]
@@ -51,13 +45,9 @@ pub struct Answer {
     /// The first bytes; empty only if the pod declined.
     pub first: Bytes,
     /// The rest, still to come; none if that was all.
-    pub rest: Option<Incoming>,
+    pub rest: Option<Answering>,
     /// Why the pod declined, if it did and said so.
     pub code: Option<ErrorCode>,
-    /// When the pod was asked.
-    pub asked: Instant,
-    /// From then to the first bytes.
-    pub first_after: Duration,
 }
 
 /// Why there is no answer at all.
@@ -67,40 +57,25 @@ pub(crate) struct Unsent {
     pub(crate) connected: bool,
 }
 
-impl Default for Upstream {
-    fn default() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .http1_max_buf_size(READ_AHEAD)
-            .build(connector);
-        Self(client)
-    }
-}
-
 impl Upstream {
     /// Sends the request and waits for the answer's head.
     pub(crate) async fn send(
         &self,
         forward: &Forward,
         pod: SocketAddr,
-    ) -> Result<Response<Incoming>, Unsent> {
-        let request = build(forward, pod).map_err(|failure| Unsent { failure, connected: true })?;
-        let sent = self.0.request(request).await;
-        sent.map_err(|error| Unsent { failure: broken(&error), connected: !error.is_connect() })
+    ) -> Result<Response<Answering>, Unsent> {
+        let sent = self.0.send(build(forward), pod).await;
+        let connected = |error: &SendError| !matches!(error, SendError::Connect(_));
+        sent.map_err(|error| Unsent { connected: connected(&error), failure: broken(&error) })
     }
 
     /// Sends the request to a pod and waits for its first audio.
     pub async fn attempt(&self, forward: &Forward, pod: SocketAddr, time: Duration) -> Outcome<Answer> {
         let attempt = async {
-            let asked = Instant::now();
             match self.send(forward, pod).await {
-                Ok(response) => read(response, asked).await,
+                Ok(response) => read(response).await,
                 Err(Unsent { failure, connected: false }) => Outcome::Unreachable(failure),
-                Err(Unsent { failure, connected: true }) => Outcome::Failed(failure),
+                Err(Unsent { failure, connected: true }) => Outcome::Disconnected(failure),
             }
         };
         tokio::time::timeout(time, attempt).await.unwrap_or_else(|_| {
@@ -111,28 +86,25 @@ impl Upstream {
     }
 }
 
-fn build(forward: &Forward, pod: SocketAddr) -> Result<Request<Full<Bytes>>, Failure> {
-    let uri: Result<Uri, _> = format!("http://{pod}{}", forward.path).parse();
-    let uri = uri.map_err(|error| broken(&error))?;
+fn build(forward: &Forward) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(forward.body.clone()));
     *request.method_mut() = forward.method.clone();
-    *request.uri_mut() = uri;
+    *request.uri_mut() = Uri::from_static(forward.path);
     *request.headers_mut() = forward.headers.clone();
-    Ok(request)
+    request
 }
 
-async fn read(response: Response<Incoming>, asked: Instant) -> Outcome<Answer> {
+async fn read(response: Response<Answering>) -> Outcome<Answer> {
     let (head, mut body) = response.into_parts();
     if !head.status.is_success() {
-        return judge(head, body, asked).await;
+        return judge(head, body).await;
     }
     loop {
         match body.frame().await {
             Some(Ok(frame)) => {
                 let Ok(first) = frame.into_data() else { continue };
                 if !first.is_empty() {
-                    let (rest, first_after) = (Some(body), asked.elapsed());
-                    return Outcome::Answer(Answer { head, first, rest, code: None, asked, first_after });
+                    return Outcome::Answer(Answer { head, first, rest: Some(body), code: None });
                 }
             }
             Some(Err(error)) => return Outcome::Failed(broken(&error)),
@@ -146,7 +118,7 @@ async fn read(response: Response<Incoming>, asked: Instant) -> Outcome<Answer> {
 }
 
 /// Whether the fault is the caller's, the pod's, or nobody's.
-async fn judge(head: response::Parts, body: Incoming, asked: Instant) -> Outcome<Answer> {
+async fn judge(head: response::Parts, body: Answering) -> Outcome<Answer> {
     let bytes = match Limited::new(body, MOST_ERROR_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(error) => {
@@ -164,11 +136,11 @@ async fn judge(head: response::Parts, body: Incoming, asked: Instant) -> Outcome
             if let Some(seconds) = retry_after(&head.headers) {
                 failure = failure.retry_after(seconds);
             }
-            Outcome::Full(failure)
+            let over_share = head.headers.get(headers::OVER_SHARE).is_some_and(|value| value == "true");
+            Outcome::Full(Refusal { failure, over_share })
         }
         (status, ..) if status.is_client_error() => {
-            let first_after = asked.elapsed();
-            Outcome::Declined(Answer { head, first: bytes, rest: None, code, asked, first_after })
+            Outcome::Declined(Answer { head, first: bytes, rest: None, code })
         }
         (_, Some(code), Some(told)) => Outcome::Failed(Failure::new(code, told.error.message)),
         (status, ..) => {

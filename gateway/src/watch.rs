@@ -1,7 +1,7 @@
 //! What the cluster says: the route table and the pods, as they change. If the
 //! API server is away, or says something unusable, what was known stays.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::{core::v1::ConfigMap, discovery::v1::EndpointSlice};
@@ -15,7 +15,13 @@ use kube::{
 };
 use ttsfleet_wire::route::ROUTE_KEY;
 
-use crate::{endpoint::Endpoint, gateway::Gateway, pool::Pool, route::Route};
+use crate::{
+    endpoint::Endpoint,
+    gateway::Gateway,
+    pool::Pool,
+    route::Route,
+    sight::{Sight, Watched},
+};
 
 /// Label of an EndpointSlice with the name of its Service.
 const SERVICE: &str = "kubernetes.io/service-name";
@@ -42,12 +48,33 @@ pub async fn follow_route(client: Client, place: Place, gateway: Arc<Gateway>, s
     loop {
         match changes.try_next().await {
             Ok(Some(object)) => {
+                see(&gateway.watches.route);
                 take_route(&object, &gateway);
                 take_endpoints(&slices, &gateway);
             }
             Ok(None) => return,
-            Err(error) => tracing::warn!(%error, "cannot watch the route table; the last one holds"),
+            Err(error) => miss(&gateway.watches.route, &error),
         }
+    }
+}
+
+/// The API server has told something.
+fn see(watched: &Watched) {
+    if watched.note(Sight::Clear, Instant::now()) {
+        tracing::info!(watch = watched.name, "the watch is well again");
+    }
+}
+
+/// A watch has failed. It is tried again and again, but told once.
+fn miss(watched: &Watched, error: &watcher::Error) {
+    let sight = Sight::of(error);
+    let watch = watched.name;
+    match (watched.note(sight, Instant::now()), sight) {
+        (false, _) => tracing::debug!(%error, watch, "the watch fails again"),
+        (true, Sight::Refused) => {
+            tracing::error!(%error, watch, "the API server refuses the watch; what was known holds");
+        }
+        (true, _) => tracing::warn!(%error, watch, "the watch fails; what was known holds"),
     }
 }
 
@@ -77,9 +104,12 @@ pub async fn follow_endpoints(
         match changes.try_next().await {
             // In the middle of a list the store holds what was known before.
             Ok(Some(watcher::Event::Init | watcher::Event::InitApply(_))) => {}
-            Ok(Some(_)) => take_endpoints(&slices, &gateway),
+            Ok(Some(_)) => {
+                see(&gateway.watches.pods);
+                take_endpoints(&slices, &gateway);
+            }
             Ok(None) => return,
-            Err(error) => tracing::warn!(%error, "cannot watch the pods; those known are used"),
+            Err(error) => miss(&gateway.watches.pods, &error),
         }
     }
 }
@@ -96,7 +126,7 @@ fn take_endpoints(slices: &Store<EndpointSlice>, gateway: &Gateway) {
             take(pool, service);
         }
     }
-    for service in route.mirrors.iter().flat_map(|mirror| [&mirror.service, &mirror.judge]) {
+    for service in route.mirrors.iter().map(|mirror| &mirror.judge) {
         if let Some(pool) = gateway.mirrors.services.get(service) {
             take(pool, service);
         }
@@ -107,22 +137,22 @@ fn service_of(slice: &EndpointSlice) -> Option<&String> {
     slice.metadata.labels.as_ref()?.get(SERVICE)
 }
 
-/// The pods of a slice that take requests. One that is going away is not among
-/// them, though it still answers what it has taken.
+/// The pods of a slice. Those that are not ready get no requests; what is known
+/// of them is kept until they are ready again, and what they have taken goes on.
 fn endpoints(slice: &EndpointSlice) -> Vec<Endpoint> {
     let ports = || slice.ports.iter().flatten();
     let named = ports().find(|port| port.name.as_deref() == Some(PORT_NAME)).or_else(|| ports().next());
     let port = named.and_then(|port| port.port);
     let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { return Vec::new() };
-    let ready = slice.endpoints.iter().flatten().filter(|endpoint| {
-        endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready.unwrap_or(true))
-    });
-    let of = |endpoint: &k8s_openapi::api::discovery::v1::Endpoint| {
-        let ip = endpoint.addresses.first()?.parse().ok()?;
-        let uid = endpoint.target_ref.as_ref().and_then(|pod| pod.uid.clone());
-        Some(Endpoint::new(SocketAddr::new(ip, port), uid.unwrap_or_default()))
+    let of = |one: &k8s_openapi::api::discovery::v1::Endpoint| {
+        let ip = one.addresses.first()?.parse().ok()?;
+        let uid = one.target_ref.as_ref().and_then(|pod| pod.uid.clone());
+        let endpoint = Endpoint::new(SocketAddr::new(ip, port), uid.unwrap_or_default());
+        let ready = one.conditions.as_ref().and_then(|conditions| conditions.ready);
+        endpoint.offer(ready.unwrap_or(true));
+        Some(endpoint)
     };
-    ready.filter_map(of).collect()
+    slice.endpoints.iter().flatten().filter_map(of).collect()
 }
 
 #[cfg(test)]
@@ -132,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_ready_pods_with_an_address_are_taken() {
+    fn pods_with_an_address_are_taken_and_those_that_are_not_ready_get_no_requests() {
         let slice: EndpointSlice = serde_json::from_value(json!({
             "addressType": "IPv4",
             "ports": [{"name": "health", "port": 8081}, {"name": "http", "port": 8080}],
@@ -145,9 +175,13 @@ mod tests {
             ],
         }))
         .unwrap();
-        let found: Vec<_> =
-            endpoints(&slice).into_iter().map(|one| (one.address.to_string(), one.uid)).collect();
-        let expected = [("10.0.0.1:8080", "a"), ("10.0.0.3:8080", "")];
-        assert_eq!(found, expected.map(|(address, uid)| (address.to_owned(), uid.to_owned())));
+        let found: Vec<_> = endpoints(&slice)
+            .iter()
+            .map(|one| (one.address.to_string(), one.uid.clone(), one.is_offered()))
+            .collect();
+        let expected =
+            [("10.0.0.1:8080", "a", true), ("10.0.0.2:8080", "", false), ("10.0.0.3:8080", "", true)];
+        let expected = expected.map(|(address, uid, offered)| (address.to_owned(), uid.to_owned(), offered));
+        assert_eq!(found, expected);
     }
 }

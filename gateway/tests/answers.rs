@@ -5,6 +5,7 @@
 mod support;
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,15 +17,32 @@ use axum::body::Bytes;
 use futures::{StreamExt, stream};
 use rstest::rstest;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use support::{
-    Front, audio, client, code_of, error, failing, hanging, patient, pod, speaking, speaking_in_two_parts,
-    streamed, table,
+    Front, Got, audio, client, code_of, error, failing, hanging, patient, pod, speaking,
+    speaking_in_two_parts, streamed, table,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::{Notify, mpsc},
+};
+use ttsfleet_gateway::breaker::State;
 use ttsfleet_wire::{
     error::ErrorCode,
-    route::{OnExhausted, TierFrom},
+    route::{OnExhausted, OnOverflow, RouteTable, TierFrom},
 };
+
+/// A pod that speaks, and what it gets.
+async fn noting() -> (SocketAddr, mpsc::UnboundedReceiver<Got>) {
+    let (sender, got) = mpsc::unbounded_channel();
+    let (address, _) = pod(move |got| {
+        sender.send(got).unwrap();
+        async { audio(stream::iter([Ok(Bytes::from_static(b"audio"))])) }
+    })
+    .await;
+    (address, got)
+}
 
 fn hello() -> Value {
     json!({"input": "Hello.", "response_format": "wav"})
@@ -87,26 +105,22 @@ async fn the_backup_speaks_for_a_main_pool_without_pods_and_the_answer_says_so()
     let response = front.speak(&hello()).await;
     assert_eq!(response.headers()["x-tts-degraded"], "backup");
     assert_eq!(response.headers()["x-tts-pool"], "backup");
+    assert_eq!(response.headers()["cache-control"], "no-store");
 }
 
 #[tokio::test]
 async fn a_long_text_is_cut_and_the_answer_says_so() {
     let front = Front::start(table()).await;
-    let (sender, mut got) = mpsc::unbounded_channel();
-    let (address, _) = pod(move |got| {
-        sender.send(got).unwrap();
-        async { audio(stream::iter([Ok(Bytes::from_static(b"audio"))])) }
-    })
-    .await;
+    let (address, mut got) = noting().await;
     front.pods("main", &[address]);
-    let sentence = "It is a sentence of fifty characters, more or less.";
-    let long = vec![sentence; 20].join(" ");
+    let long = long_text();
     let response = front.speak(&json!({"input": long})).await;
     let (headers, body) = got.recv().await.unwrap();
     let sent: Value = serde_json::from_slice(&body).unwrap();
     let spoken = sent["input"].as_str().unwrap();
     assert!(spoken.ends_with('.') && spoken.len() <= 600 && spoken.len() > 500);
     assert_eq!(response.headers()["x-tts-truncated"], "true");
+    assert_eq!(response.headers()["cache-control"], "no-store");
     assert_eq!(response.headers()["x-tts-input-chars"], long.len().to_string());
     assert_eq!(response.headers()["x-tts-spoken-chars"], spoken.len().to_string());
     assert_eq!(headers["x-tts-input-chars"], long.len().to_string(), "so that events can say it too");
@@ -129,6 +143,8 @@ async fn when_all_fails_the_caller_gets_a_file_without_sound(
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["x-tts-degraded"], "empty-audio");
     assert_eq!(response.headers()["content-type"], content_type);
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    assert_eq!(response.headers()["x-tts-sample-rate"], "24000");
     let metrics = front.gateway.metrics.encode().unwrap();
     assert!(
         metrics.contains(r#"code="InferenceFailed",status="500""#),
@@ -155,6 +171,157 @@ async fn a_fleet_that_prefers_errors_answers_the_last_one() {
     let response = front.speak(&hello()).await;
     assert_eq!(response.status(), 504);
     assert_eq!(code_of(response).await, "UpstreamTimeout");
+}
+
+#[tokio::test]
+async fn an_error_after_all_attempts_can_be_retried_and_is_never_stored() {
+    let (hanging, failing) = (hanging().await, failing(ErrorCode::InferenceFailed).await);
+    for (pods, status) in [(vec![], 503), (vec![hanging], 504), (vec![failing], 500)] {
+        let front = Front::start(RouteTable { on_exhausted: OnExhausted::Error, ..table() }).await;
+        front.pods("main", &pods);
+        let response = front.speak(&hello()).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        assert!(response.headers()["retry-after"].to_str().unwrap().parse::<u16>().unwrap() >= 1);
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(body["error"]["retryable"], true);
+    }
+}
+
+#[rstest]
+#[case(None, None, OnExhausted::Error, 503)]
+#[case(None, None, OnExhausted::EmptyAudio, 200)]
+#[case(None, Some(OnExhausted::EmptyAudio), OnExhausted::Error, 200)]
+#[case(None, Some(OnExhausted::Error), OnExhausted::EmptyAudio, 503)]
+#[case(Some("empty-audio"), Some(OnExhausted::Error), OnExhausted::Error, 200)]
+#[case(Some("error"), Some(OnExhausted::EmptyAudio), OnExhausted::EmptyAudio, 503)]
+#[tokio::test]
+async fn the_request_decides_before_the_tier_and_the_tier_before_the_fleet(
+    #[case] header: Option<&str>,
+    #[case] tier: Option<OnExhausted>,
+    #[case] fleet: OnExhausted,
+    #[case] status: u16,
+) {
+    let mut table = RouteTable { on_exhausted: fleet, ..table() };
+    table.tiers[0].on_exhausted = tier;
+    let front = Front::start(table).await;
+    let headers: Vec<_> = header.map(|value| ("x-tts-on-exhausted", value)).into_iter().collect();
+    assert_eq!(front.speak_with(&headers, &hello()).await.status(), status);
+}
+
+#[tokio::test]
+async fn an_unknown_wish_for_that_case_is_refused_in_words() {
+    let front = Front::start(table()).await;
+    front.pods("main", &[speaking(b"audio").await]);
+    let response = front.speak_with(&[("x-tts-on-exhausted", "silence")], &hello()).await;
+    assert_eq!(response.status(), 400);
+    let body: Value = response.json().await.unwrap();
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("`error`") && message.contains("`empty-audio`"), "{message}");
+}
+
+/// A text of 20 sentences, 1,019 characters.
+fn long_text() -> String {
+    vec!["It is a sentence of fifty characters, more or less."; 20].join(" ")
+}
+
+#[tokio::test]
+async fn a_long_text_is_spoken_whole_and_waits_for_shorter_ones() {
+    let mut table = table();
+    table.limits.on_overflow = OnOverflow::Auto;
+    table.tiers[0].weight = 7;
+    let front = Front::start(table).await;
+    let (address, mut got) = noting().await;
+    front.pods("main", &[address]);
+    let response = front.speak(&json!({"input": long_text()})).await;
+    assert!(!response.headers().contains_key("x-tts-truncated"));
+    let (headers, body) = got.recv().await.unwrap();
+    assert_eq!(headers["x-tts-long"], "true");
+    assert!(headers["x-tts-tier"] == "standard" && headers["x-tts-weight"] == "7", "{headers:?}");
+    assert!(!headers.contains_key("x-tts-caller"), "no keys are asked for");
+    assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["input"], long_text());
+    front.speak(&hello()).await;
+    assert!(!got.recv().await.unwrap().0.contains_key("x-tts-long"));
+}
+
+#[rstest]
+#[case::refused(patient(), true)]
+#[case::waiting_in_vain(table(), false)]
+#[tokio::test]
+async fn a_long_text_that_finds_no_room_is_cut_and_so_are_those_after_it(
+    #[case] mut table: RouteTable,
+    #[case] refuses: bool,
+) {
+    table.limits.on_overflow = OnOverflow::Auto;
+    let front = Front::start(table).await;
+    let long = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&long);
+    let (address, _) = pod(move |(headers, _)| {
+        let is_long = headers.contains_key("x-tts-long");
+        counted.fetch_add(usize::from(is_long), Ordering::SeqCst);
+        async move {
+            match is_long {
+                true if refuses => error(ErrorCode::TooManyRequests),
+                true => std::future::pending().await,
+                false => audio(stream::iter([Ok(Bytes::from_static(b"audio"))])),
+            }
+        }
+    })
+    .await;
+    front.pods("main", &[address]);
+    for _ in 0..2 {
+        let response = front.speak(&json!({"input": long_text()})).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["x-tts-truncated"], "true");
+        assert_eq!(response.bytes().await.unwrap(), "audio");
+    }
+    assert_eq!(long.load(Ordering::SeqCst), 1, "the second one is cut at once");
+    let pods = front.gateway.pools.get("main").unwrap().endpoints();
+    assert_eq!(pods[0].state(Instant::now()), State::Closed, "waiting is not held against the pod");
+}
+
+#[tokio::test]
+async fn pods_can_tell_callers_apart_but_not_call_as_they_do() {
+    let mut table = table();
+    table.tier_from = TierFrom::ApiKey;
+    let front = Front::start(table).await;
+    let known = |key: &str| (Sha256::digest(key).into(), "standard".to_owned());
+    front.gateway.keys.set([known("one"), known("two")].into());
+    let (address, mut got) = noting().await;
+    front.pods("main", &[address]);
+    let mut seen = Vec::new();
+    for key in ["Bearer one", "Bearer two", "Bearer one"] {
+        front.speak_with(&[("authorization", key)], &hello()).await;
+        let (headers, _) = got.recv().await.unwrap();
+        assert!(!headers.contains_key("authorization"));
+        seen.push(headers["x-tts-caller"].clone());
+    }
+    assert!(seen[0] == seen[2] && seen[0] != seen[1], "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_caller_that_sends_its_body_slowly_holds_no_place() {
+    let front = Front::with_places(1, table()).await;
+    front.pods("main", &[speaking(b"audio").await]);
+    let address = front.url.strip_prefix("http://").unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let head = "POST /v1/audio/speech HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\n\
+                content-length: 100\r\nexpect: 100-continue\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    // The gateway says so when it begins to read the body.
+    let mut seen = [0; 12];
+    slow.read_exact(&mut seen).await.unwrap();
+    assert_eq!(&seen, b"HTTP/1.1 100");
+    assert_eq!(front.speak(&hello()).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_gateway_about_to_stop_asks_its_callers_to_come_another_way() {
+    let front = Front::start(table()).await;
+    front.pods("main", &[speaking(b"audio").await]);
+    assert!(!front.speak(&hello()).await.headers().contains_key("connection"));
+    front.gateway.drain();
+    assert_eq!(front.speak(&hello()).await.headers()["connection"], "close");
 }
 
 #[tokio::test]
@@ -294,7 +461,9 @@ async fn a_list_of_models_counts_as_a_request_and_not_as_audio() {
     front.pods("main", &[speaking(b"{}").await]);
     let counts = |metric: &str| front.gateway.metrics.encode().unwrap().contains(metric);
     let (audio, requests) = ("first_audio_seconds_count", "gateway_requests_total{");
-    client().get(format!("{}/v1/models", front.url)).send().await.unwrap().bytes().await.unwrap();
+    let list = client().get(format!("{}/v1/models", front.url)).send().await.unwrap();
+    assert_eq!(list.headers()["cache-control"], "no-cache", "it changes with the model");
+    list.bytes().await.unwrap();
     while !counts(requests) {
         tokio::task::yield_now().await;
     }

@@ -3,7 +3,10 @@ use std::cell::{Cell, RefCell};
 use ttsfleet_wire::route::RouteTable;
 
 use super::*;
-use crate::route::sample;
+use crate::{health::Health, route::sample};
+
+mod overload;
+mod traffic;
 
 /// What a pod does, by the last number of its address: 1 and 2 are the main
 /// pool's, 11 and 12 the backup's.
@@ -33,8 +36,6 @@ fn address(number: u8) -> SocketAddr {
 
 struct Run {
     ended: Result<(u8, u32), Exhausted>,
-    /// Pool and code of what failed before the answer.
-    failed_first: Option<(String, ErrorCode)>,
     called: Vec<u8>,
     took: Duration,
 }
@@ -64,7 +65,10 @@ async fn run_on(
                     Outcome::Answer(number)
                 }
                 Play::Decline => Outcome::Declined(number),
-                Play::Full => Outcome::Full(failed(ErrorCode::TooManyRequests)),
+                Play::Full => {
+                    let failure = failed(ErrorCode::TooManyRequests);
+                    Outcome::Full(Refusal { failure, over_share: false })
+                }
                 Play::Unreachable => Outcome::Unreachable(failed(ErrorCode::UpstreamFailed)),
                 Play::Fail => Outcome::Failed(failed(ErrorCode::InferenceFailed)),
                 Play::Hang => {
@@ -74,15 +78,13 @@ async fn run_on(
             }
         })
         .await;
-    let failed_first = ended.as_ref().ok().and_then(|answered| answered.failed_first.as_ref());
-    let failed_first = failed_first.map(|first| (first.pool.name.clone(), first.code));
     let ended = ended.map(|answered| (answered.answer, answered.attempts));
-    Run { ended, failed_first, called: called.into_inner(), took: begun.elapsed() }
+    Run { ended, called: called.into_inner(), took: begun.elapsed() }
 }
 
 async fn run(behaviour: Behaviour) -> Run {
     let pools = vec![pool("main", &[1, 2]), pool("backup", &[11, 12])];
-    run_with(pools, &RetryBudget::new(std::time::Instant::now()), behaviour).await
+    run_with(pools, &RetryBudget::new(now()), behaviour).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +144,7 @@ async fn a_pod_that_cannot_be_reached_costs_no_pause() {
 
 #[tokio::test(start_paused = true)]
 async fn a_single_pod_is_tried_again_after_a_pause() {
-    let calls = RetryBudget::new(std::time::Instant::now());
+    let calls = RetryBudget::new(now());
     let run = run_with(vec![pool("main", &[1])], &calls, |_| Play::Fail).await;
     let exhausted = run.ended.unwrap_err();
     assert_eq!((exhausted.attempts, exhausted.failure.code), (3, ErrorCode::InferenceFailed));
@@ -152,23 +154,34 @@ async fn a_single_pod_is_tried_again_after_a_pause() {
 
 #[tokio::test(start_paused = true)]
 async fn without_budget_there_is_no_retry() {
-    let budget = RetryBudget::new(std::time::Instant::now());
-    while budget.withdraw(std::time::Instant::now()) {}
+    let budget = RetryBudget::new(now());
+    while budget.withdraw(now()) {}
     let pools = vec![pool("main", &[1, 2])];
     let run = run_with(pools, &budget, |_| Play::Fail).await;
     assert_eq!((run.ended.unwrap_err().attempts, run.called.len()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fleet_that_allows_no_retries_gets_none() {
+    let mut table = sample();
+    table.retries.budget_percent = 0;
+    for play in [|_| Play::Fail, |_| Play::Hang] as [Behaviour; 2] {
+        let (budget, pools) = (RetryBudget::new(now()), vec![pool("main", &[1, 2])]);
+        let run = run_on(Route::new(table.clone()).unwrap(), pools, &budget, play).await;
+        assert_eq!((run.ended.unwrap_err().attempts, run.called.len()), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_pods_the_refusal_names_it() {
-    let budget = RetryBudget::new(std::time::Instant::now());
+    let budget = RetryBudget::new(now());
     let run = run_with(vec![pool("main", &[])], &budget, |_| Play::Hang).await;
     assert_eq!(run.ended.unwrap_err().failure.code, ErrorCode::NoEndpoint);
 }
 
 #[tokio::test(start_paused = true)]
 async fn with_every_breaker_open_the_caller_hears_when_to_come_back() {
-    let budget = RetryBudget::new(std::time::Instant::now());
+    let budget = RetryBudget::new(now());
     let main = pool("main", &[1]);
     for _ in 0..2 {
         run_with(vec![Arc::clone(&main)], &budget, |_| Play::Fail).await;
@@ -186,9 +199,9 @@ async fn a_pod_that_is_lost_while_it_is_waited_for_is_left_at_once() {
     let lose = tokio::spawn(async move {
         tokio::time::sleep(SOON).await;
         // Whichever of the two was chosen.
-        pods.iter().filter(|pod| pod.outstanding() > 0).for_each(|pod| pod.unreachable());
+        pods.iter().filter(|pod| pod.outstanding() > 0).for_each(|pod| pod.unreachable(now()));
     });
-    let budget = RetryBudget::new(std::time::Instant::now());
+    let budget = RetryBudget::new(now());
     let asked = std::sync::atomic::AtomicUsize::new(0);
     let route = Arc::new(Route::new(sample()).unwrap());
     let begun = Instant::now();
@@ -205,52 +218,11 @@ async fn a_pod_that_is_lost_while_it_is_waited_for_is_left_at_once() {
     assert_eq!(begun.elapsed(), SOON);
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_the_first_attempt_failed_with_comes_with_the_answer() {
-    let fails_first = |pod: u8| if pod == 1 { Play::Fail } else { Play::Answer(SOON) };
-    let pools = vec![pool("main", &[1]), pool("backup", &[11])];
-    let budget = RetryBudget::new(std::time::Instant::now());
-    let run = run_with(pools, &budget, fails_first).await;
-    assert_eq!(run.called, [1, 11]);
-    assert_eq!(run.failed_first, Some(("main".to_owned(), ErrorCode::InferenceFailed)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_pod_that_is_full_late_or_away_has_not_failed_first() {
-    let plays: [fn() -> Play; 3] = [|| Play::Full, || Play::Unreachable, || Play::Hang];
-    for first in plays {
-        let calls = Cell::new(0);
-        let play = |_| {
-            calls.set(calls.get() + 1);
-            if calls.get() == 1 { first() } else { Play::Answer(SOON) }
-        };
-        let budget = RetryBudget::new(std::time::Instant::now());
-        let run = run_on(Route::new(sample()).unwrap(), vec![pool("main", &[1, 2])], &budget, play).await;
-        assert_eq!((run.called.len(), run.failed_first), (2, None));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn neither_a_late_pod_nor_one_that_fails_beside_it_has_failed_first() {
-    let (run, ..) = late(sample(), &[1, 2], || Play::Answer(SOON)).await;
-    assert_eq!((run.called.len(), run.failed_first), (2, None), "the first was given up");
-
-    let calls = Cell::new(0);
-    let play = |_| {
-        calls.set(calls.get() + 1);
-        if calls.get() == 1 { Play::Answer(Duration::from_secs(2)) } else { Play::Fail }
-    };
-    let budget = RetryBudget::new(std::time::Instant::now());
-    let run = run_on(Route::new(sample()).unwrap(), vec![pool("main", &[1, 2])], &budget, play).await;
-    assert_eq!(run.ended.unwrap(), (run.called[0], 2));
-    assert_eq!((run.called.len(), run.failed_first), (2, None));
-}
-
 /// Pods of the main pool, the first of which to be asked hangs, and the others
 /// do as told.
 async fn late(route: RouteTable, pods: &[u8], then: fn() -> Play) -> (Run, Arc<Pool>, RetryBudget) {
     let main = pool("main", pods);
-    let budget = RetryBudget::new(std::time::Instant::now());
+    let budget = RetryBudget::new(now());
     let run = late_in(route, &main, &budget, then).await;
     (run, main, budget)
 }
@@ -270,15 +242,15 @@ async fn a_second_pod_is_asked_when_the_first_is_late_and_the_first_audio_wins()
     assert_eq!(pod, run.called[1]);
     assert_eq!(run.took, Duration::from_millis(1500) + SOON);
     assert!(main.endpoints().iter().all(|pod| pod.outstanding() == 0), "the loser's work has ended");
-    let spare = std::iter::repeat_with(|| budget.withdraw_spare(std::time::Instant::now()));
+    let spare = std::iter::repeat_with(|| budget.withdraw_spare(now()));
     assert_eq!(spare.take_while(|allowed| *allowed).count(), 4, "one was paid for");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pool_that_is_usually_quick_is_waited_for_less() {
     let main = pool("main", &[1, 2]);
-    let budget = RetryBudget::new(std::time::Instant::now());
-    for _ in 0..5 {
+    let budget = RetryBudget::new(now());
+    for _ in 0..20 {
         run_with(vec![Arc::clone(&main)], &budget, |_| Play::Answer(SOON)).await;
     }
     let run = late_in(sample(), &main, &budget, || Play::Answer(SOON)).await;
@@ -288,7 +260,7 @@ async fn a_pool_that_is_usually_quick_is_waited_for_less() {
 #[tokio::test(start_paused = true)]
 async fn a_second_pod_that_is_full_costs_nothing_and_a_third_is_asked() {
     let main = pool("main", &[1, 2, 3]);
-    let budget = RetryBudget::new(std::time::Instant::now());
+    let budget = RetryBudget::new(now());
     let calls = Cell::new(0);
     let play = |_| {
         calls.set(calls.get() + 1);
@@ -297,7 +269,7 @@ async fn a_second_pod_that_is_full_costs_nothing_and_a_third_is_asked() {
     let run = run_on(Route::new(sample()).unwrap(), vec![main], &budget, play).await;
     assert_eq!(run.ended.unwrap().1, 2, "a refusal is no attempt");
     assert_eq!(run.called.len(), 3);
-    let spare = std::iter::repeat_with(|| budget.withdraw_spare(std::time::Instant::now()));
+    let spare = std::iter::repeat_with(|| budget.withdraw_spare(now()));
     assert_eq!(spare.take_while(|allowed| *allowed).count(), 4);
 }
 
@@ -329,16 +301,39 @@ async fn no_second_pod_is_asked_where_only_one_attempt_is_allowed_or_nothing_is_
     let (run, ..) = late(table, &[1, 2], || Play::Answer(SOON)).await;
     assert_eq!(run.called.len(), 1);
 
-    let budget = RetryBudget::new(std::time::Instant::now());
-    while budget.withdraw(std::time::Instant::now()) {}
+    let budget = RetryBudget::new(now());
+    while budget.withdraw(now()) {}
     let run = late_in(sample(), &pool("main", &[1, 2]), &budget, || Play::Answer(SOON)).await;
     assert!(run.took >= Duration::from_secs(3), "{:?}", run.took);
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_that_was_given_up_counts_as_late_as_it_was_and_the_second_ones_time_counts_nothing() {
+    let (main, budget) = (pool("main", &(1..=60).collect::<Vec<_>>()), RetryBudget::new(now()));
+    for _ in 0..20 {
+        let run = late_in(sample(), &main, &budget, || Play::Answer(SOON)).await;
+        assert_eq!(run.took, Duration::from_millis(1500) + SOON);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(main.usual_wait(), Some(Duration::from_millis(1500) + SOON));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_second_pod_is_asked_while_callers_are_turned_away() {
+    let (main, budget) = (pool("main", &[1, 2]), RetryBudget::new(now()));
+    let turned_away = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        main.turn_away(now());
+    };
+    let (run, ()) = tokio::join!(late_in(sample(), &main, &budget, || Play::Answer(SOON)), turned_away);
+    assert!(run.took >= Duration::from_secs(3), "{:?}", run.took);
+    assert!(!main.is_pressed(), "that is over");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_is_asked_for_once_at_a_time() {
     let route = Arc::new(Route::new(sample()).unwrap());
-    let budget = RetryBudget::new(std::time::Instant::now());
+    let budget = RetryBudget::new(now());
     let main = pool("main", &[1, 2]);
     let begun = Instant::now();
     let attempts = Attempts::new(&route, &budget, vec![Arc::clone(&main)]).without_hedges();
@@ -354,7 +349,7 @@ async fn a_list_is_asked_for_once_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn pods_known_to_be_full_are_not_asked_again() {
     let main = pool("main", &[1, 2]);
-    let budget = RetryBudget::new(std::time::Instant::now());
+    let budget = RetryBudget::new(now());
     let run = run_with(vec![Arc::clone(&main)], &budget, |_| Play::Full).await;
     assert_eq!(run.called.len(), 2);
     let run = run_with(vec![main], &budget, |_| Play::Full).await;

@@ -41,10 +41,12 @@ pub(crate) fn table() -> RouteTable {
         tiers: vec![TierRoute {
             name: "standard".to_owned(),
             pools: vec!["main".to_owned(), "backup".to_owned()],
+            weight: 1,
+            on_exhausted: None,
         }],
         default_tier: "standard".to_owned(),
         tier_from: TierFrom::Nothing,
-        limits: TextLimits { max_input_chars: 600, on_overflow: OnOverflow::Truncate },
+        limits: TextLimits { max_input_chars: 600, on_overflow: OnOverflow::Truncate, hard_limit: 4096 },
         timeouts: Timeouts { attempt_ms: 300, total_ms: 2000, idle_ms: 300 },
         retries: Retries { attempts: 3, initial_backoff_ms: 10, max_backoff_ms: 20, budget_percent: 20 },
         breaker: SlowCallBreaker { threshold_ms: 200, ratio_percent: 50, recovery_ms: 5000 },
@@ -70,12 +72,17 @@ pub(crate) struct Front {
 impl Front {
     /// A gateway with that table and no pods yet.
     pub(crate) async fn start(table: RouteTable) -> Self {
-        let gateway = Arc::new(Gateway::new(64));
+        Self::with_places(64, table).await
+    }
+
+    /// The same with so many places for requests.
+    pub(crate) async fn with_places(places: u32, table: RouteTable) -> Self {
+        let gateway = Arc::new(Gateway::new(places));
         gateway.set_route(Route::new(table).unwrap());
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
         let url = format!("http://{}", listener.address());
         let patience = Duration::from_secs(30);
-        let connections = Connections { max: 128, header_timeout: patience, write_timeout: patience };
+        let connections = Connections::patient(128);
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(serve(listener, front::routes(Arc::clone(&gateway)), connections, stopped, patience));
         Self { gateway, url, _stop: stop }
@@ -93,7 +100,19 @@ impl Front {
 
     /// Sends a speech request.
     pub(crate) async fn speak(&self, body: &serde_json::Value) -> reqwest::Response {
-        let request = client().post(format!("{}/v1/audio/speech", self.url)).json(body);
+        self.speak_with(&[], body).await
+    }
+
+    /// The same with headers.
+    pub(crate) async fn speak_with(
+        &self,
+        headers: &[(&str, &str)],
+        body: &serde_json::Value,
+    ) -> reqwest::Response {
+        let mut request = client().post(format!("{}/v1/audio/speech", self.url)).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         request.send().await.unwrap()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use ttsfleet_serving::logging::LogFormat;
+use ttsfleet_serving::{any_address, logging::LogFormat};
 use ttsfleet_wire::{judge, observability, pod};
 
 use crate::recogniser::Place;
@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(long, env = judge::ENV_SESSION)]
     pub session: PathBuf,
 
-    /// Address of pairs and the report.
+    /// Address of requests and the report.
     #[arg(long, env = pod::ENV_LISTEN, default_value_t = any_address(judge::PORT))]
     pub listen: SocketAddr,
 
@@ -34,8 +34,4 @@ pub struct Args {
     /// Form of the log lines.
     #[arg(long, env = observability::ENV_LOG_FORMAT, value_enum, default_value_t = LogFormat::Template)]
     pub log_format: LogFormat,
-}
-
-fn any_address(port: u16) -> SocketAddr {
-    SocketAddr::from(([0, 0, 0, 0], port))
 }

@@ -1,15 +1,25 @@
-//! Speaks prompts to both sides where callers send too few pairs.
+//! Puts texts to both sides: callers', and prompts among them and where callers
+//! send too few.
+//!
+//! Both sides are asked alike: the same text, one attempt, over a connection of
+//! its own, with the same bounds, by somebody who asks one thing at a time. Who
+//! goes first is chance.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use ttsfleet_wire::judge::Session;
+use ttsfleet_wire::judge::{MirroredRequest, Session};
 
 use crate::{
     judge::{Judge, Part},
+    metrics::Fate,
+    mix::{First, Order, Seen, prompt_is_due},
     normalise::Script,
     pair::{Job, Spoken},
     prompts::{Prompt, Prompts},
-    speak::{Answer, Speaker},
+    speak::{self, Answer},
 };
 
 /// How often it looks whether there is something to do.
@@ -17,64 +27,112 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Pause after something went wrong.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Texts to speak.
-struct Chosen {
-    prompts: Prompts,
-    /// What is wrong with them, if something is.
-    trouble: Option<String>,
-}
-
-/// Speaks prompts whenever they are needed, for ever. `hears` tells what the
-/// recogniser can make something of.
+/// Puts texts to both sides, for ever. `hears` tells what the recogniser can make
+/// something of.
 pub async fn drive(judge: Arc<Judge>, hears: impl Fn(Script) -> bool) {
-    let speaker = Speaker::default();
-    let mut chosen = None;
+    let mut driver = Driver { judge: &judge, hears, chosen: None, choose_from: None, since_prompt: 0 };
+    let mut order = Order::default();
     loop {
-        if !needed(&judge) {
+        let Some(text) = driver.next().await else {
             tokio::time::sleep(LOOK_EVERY).await;
             continue;
-        }
-        let ready = match &mut chosen {
-            Some(ready) => ready,
-            None => match choose(&judge, &speaker, &hears).await {
-                Some(fresh) => chosen.insert(fresh),
-                None => {
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-            },
         };
-        judge.trouble(Part::Prompts, ready.trouble.clone());
-        let prompt = ready.prompts.next_prompt();
-        match speak(&judge.session, &speaker, &prompt).await {
+        let first = order.next(&mut rand::rng());
+        match pair(&judge.session, &text, first).await {
             Ok(job) => {
                 judge.trouble(Part::Baseline, None);
                 judge.trouble(Part::Candidate, None);
-                // There is room, as nobody else speaks prompts.
+                // There is room, as nobody else makes pairs.
                 judge.queue.push(job);
             }
             Err((part, what)) => {
                 judge.trouble(part, Some(what));
-                ready.prompts.give_back();
+                judge.metrics.pair(text.from_prompt, Fate::Away);
+                driver.give_back(&text);
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
-fn needed(judge: &Judge) -> bool {
-    let after = Duration::from_secs(u64::from(judge.session.prompt_after_seconds));
-    let quiet = judge.quiet().is_none_or(|quiet| quiet >= after);
-    quiet && !judge.callers_will_do() && judge.hears() && judge.queue.has_room_for_prompt()
+/// Something to be spoken by both.
+struct Text {
+    request: MirroredRequest,
+    /// How a prompt is said, where its letters do not tell.
+    said: Option<String>,
+    from_prompt: bool,
 }
 
-/// The texts to speak; none while that cannot be told.
-async fn choose(judge: &Judge, speaker: &Speaker, hears: &impl Fn(Script) -> bool) -> Option<Chosen> {
+struct Driver<'a, H> {
+    judge: &'a Judge,
+    hears: H,
+    /// The prompts.
+    chosen: Option<Chosen>,
+    /// When to try again to choose some, where that failed.
+    choose_from: Option<Instant>,
+    /// Callers' texts since the last prompt.
+    since_prompt: u32,
+}
+
+/// Prompts.
+struct Chosen {
+    prompts: Prompts,
+    /// What is wrong with them, if something is.
+    trouble: Option<String>,
+}
+
+impl<H: Fn(Script) -> bool> Driver<'_, H> {
+    /// The next text, if somebody would listen to it.
+    async fn next(&mut self) -> Option<Text> {
+        let judge = self.judge;
+        if !judge.hears() || !judge.queue.has_room() {
+            return None;
+        }
+        let seen = Seen {
+            callers_wait: !judge.inbox.is_empty(),
+            since_prompt: self.since_prompt,
+            quiet: judge.quiet(),
+            fill_after: Duration::from_secs(u64::from(judge.session.prompt_after_seconds)),
+        };
+        if prompt_is_due(&seen) {
+            // Where there are none, callers' texts are spoken nevertheless.
+            self.since_prompt = 0;
+            if let Some(text) = self.prompt().await {
+                return Some(text);
+            }
+        }
+        let request = judge.inbox.take()?;
+        self.since_prompt += 1;
+        Some(Text { request, said: None, from_prompt: false })
+    }
+
+    async fn prompt(&mut self) -> Option<Text> {
+        if self.chosen.is_none() && self.choose_from.is_none_or(|from| from <= Instant::now()) {
+            self.chosen = choose(self.judge, &self.hears).await;
+            self.choose_from = Some(Instant::now() + PAUSE);
+        }
+        let chosen = self.chosen.as_mut()?;
+        self.judge.trouble(Part::Prompts, chosen.trouble.clone());
+        let Prompt { text, said, speed } = chosen.prompts.next_prompt();
+        let request = MirroredRequest { text, model: None, voice: None, speed };
+        Some(Text { request, said, from_prompt: true })
+    }
+
+    /// A text was not spoken after all. A caller's is let go: there are others.
+    fn give_back(&mut self, text: &Text) {
+        if let (true, Some(chosen)) = (text.from_prompt, &mut self.chosen) {
+            chosen.prompts.give_back();
+        }
+    }
+}
+
+/// The prompts; none while it cannot be told which.
+async fn choose(judge: &Judge, hears: &impl Fn(Script) -> bool) -> Option<Chosen> {
     if let Some(given) = &judge.session.prompts {
         let what = "the texts of spec.rollout.shadow.promptsFrom";
         return Some(Chosen::new(Prompts::given(given, hears), what));
     }
-    let languages = match speaker.languages(&judge.session.baseline_url).await {
+    let languages = match speak::languages(&judge.session.baseline_url).await {
         Ok(languages) => languages,
         Err(what) => {
             judge.trouble(Part::Baseline, Some(format!("the stable model's pods: {what}")));
@@ -103,25 +161,30 @@ impl Chosen {
 }
 
 /// Both sides one after the other, so that neither takes the other's time.
-async fn speak(session: &Session, speaker: &Speaker, prompt: &Prompt) -> Result<Job, (Part, String)> {
+async fn pair(session: &Session, text: &Text, first: First) -> Result<Job, (Part, String)> {
     let baseline = async || {
-        let answer = speaker.speak(&session.baseline_url, &prompt.text, prompt.speed).await;
+        let answer = speak::speak(&session.baseline_url, &text.request).await;
         side(answer, session.baseline_digest.as_deref())
             .map_err(|what| (Part::Baseline, format!("the stable model's pods: {what}")))
     };
     let candidate = async || {
-        let answer = speaker.speak(&session.candidate_url, &prompt.text, prompt.speed).await;
+        let answer = speak::speak(&session.candidate_url, &text.request).await;
         side(answer, session.candidate_digest.as_deref())
             .map_err(|what| (Part::Candidate, format!("the candidate's pods: {what}")))
     };
-    let (baseline, candidate) = if prompt.baseline_first {
-        let baseline = baseline().await?;
-        (baseline, candidate().await?)
-    } else {
-        let candidate = candidate().await?;
-        (baseline().await?, candidate)
+    let (baseline, candidate) = match first {
+        First::Baseline => {
+            let baseline = baseline().await?;
+            (baseline, candidate().await?)
+        }
+        First::Candidate => {
+            let candidate = candidate().await?;
+            (baseline().await?, candidate)
+        }
     };
-    Ok(Job { text: prompt.text.clone(), baseline, candidate, from_prompt: true })
+    let Text { request, said, from_prompt } = text;
+    let (text, said) = (request.text.clone(), said.clone());
+    Ok(Job { text, said, baseline, candidate, from_prompt: *from_prompt })
 }
 
 fn side(answer: Answer, under_test: Option<&str>) -> Result<Option<Spoken>, String> {

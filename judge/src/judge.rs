@@ -13,6 +13,7 @@ use std::{
 use ttsfleet_wire::judge::{Report, Session};
 
 use crate::{
+    inbox::Inbox,
     listen::{Ears, Judged},
     metrics::{Fate, Metrics},
     pair::Job,
@@ -38,17 +39,17 @@ pub enum Part {
 pub struct Judge {
     /// What is compared with what.
     pub session: Session,
-    /// Pairs that wait.
+    /// Callers' texts that wait to be put to both sides.
+    pub inbox: Inbox,
+    /// Pairs that wait to be judged.
     pub queue: Queue,
     /// What it counts.
     pub metrics: Metrics,
     tally: Mutex<Tally>,
     dropped: AtomicU64,
     trouble: Mutex<BTreeMap<Part, String>>,
-    /// When the words of a caller's pair were last heard.
+    /// When the words of a caller's text were last heard.
     heard_callers: Mutex<Option<Instant>>,
-    /// Whether they were in the last of callers' pairs.
-    hears_callers: AtomicBool,
     listening: AtomicBool,
 }
 
@@ -58,33 +59,27 @@ impl Judge {
         let design = Design::new(session.confidence_percent, session.min_samples);
         Self {
             session,
+            inbox: Inbox::default(),
             queue: Queue::default(),
             metrics: Metrics::new(),
             tally: Mutex::new(Tally::new(design)),
             dropped: AtomicU64::default(),
             trouble: Mutex::default(),
             heard_callers: Mutex::default(),
-            hears_callers: AtomicBool::default(),
             listening: AtomicBool::default(),
         }
     }
 
-    /// Counts a caller's pair for which there is no room.
+    /// Counts a caller's text for which there is no room.
     pub fn drop_one(&self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
         self.metrics.pair(false, Fate::Dropped);
     }
 
-    /// How long no words have been heard in callers' pairs; none if they never
-    /// were. Pairs without tell nothing of the error rate, however many come.
+    /// How long no words have been heard in callers' texts; none if they never
+    /// were. Those without tell nothing of the error rate, however many come.
     pub fn quiet(&self) -> Option<Duration> {
         lock(&self.heard_callers).map(|last| last.elapsed())
-    }
-
-    /// Whether callers' pairs wait in which words will be heard, if they are like
-    /// the last one.
-    pub fn callers_will_do(&self) -> bool {
-        self.hears_callers.load(Ordering::Relaxed) && self.queue.has_callers()
     }
 
     /// Whether there is something that listens.
@@ -110,7 +105,7 @@ impl Judge {
     /// What has been measured so far.
     pub fn report(&self) -> Report {
         let dropped = self.dropped.load(Ordering::Relaxed);
-        let waiting = self.queue.len() as u64;
+        let waiting = (self.inbox.len() + self.queue.len()) as u64;
         // First of the two: a pair is tallied when what it tells of trouble is said.
         let tally = lock(&self.tally);
         let trouble: Vec<String> = lock(&self.trouble).values().cloned().collect();
@@ -118,6 +113,7 @@ impl Judge {
             session: self.session.id.clone(),
             samples: tally.samples(),
             from_prompts: tally.from_prompts(),
+            repeated: tally.repeated(),
             waiting,
             dropped,
             trouble: (!trouble.is_empty()).then(|| trouble.join("; ")),
@@ -134,29 +130,13 @@ impl Judge {
             // code that reads them must not end the judge.
             let judged = catch_unwind(AssertUnwindSafe(|| ears.judge(&job))).ok().flatten();
             self.metrics.listened(started.elapsed());
-            if !job.from_prompt {
-                let heard = judged.as_ref().is_some_and(|judged| judged.sample.cer.is_some());
-                self.note_caller(&job, heard);
+            let heard = judged.as_ref().is_some_and(|judged| judged.sample.cer.is_some());
+            if heard && !job.from_prompt {
+                *lock(&self.heard_callers) = Some(Instant::now());
             }
             match judged {
                 Some(judged) => self.note(&job, judged),
                 None => self.metrics.pair(job.from_prompt, Fate::Unheard),
-            }
-        }
-    }
-
-    /// What a caller's pair tells beside its numbers: where its words were heard,
-    /// no prompts are missed, and a side with audio has pods that speak, whatever
-    /// kept them from speaking prompts.
-    fn note_caller(&self, job: &Job, heard: bool) {
-        self.hears_callers.store(heard, Ordering::Relaxed);
-        if heard {
-            *lock(&self.heard_callers) = Some(Instant::now());
-            self.trouble(Part::Prompts, None);
-        }
-        for (part, side) in [(Part::Baseline, &job.baseline), (Part::Candidate, &job.candidate)] {
-            if side.is_some() {
-                self.trouble(part, None);
             }
         }
     }

@@ -17,7 +17,7 @@ use prometheus_client::{
 };
 use ttsfleet_serving::{Observer, Outcome};
 
-/// What became of a pair.
+/// What became of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It was judged.
@@ -26,8 +26,10 @@ pub enum Fate {
     Dropped,
     /// What listens broke on it, or it lasts longer than is listened to.
     Unheard,
-    /// It was not of the models under test, or none.
+    /// The request was none that both sides can be asked.
     Refused,
+    /// A side had no pod that took it.
+    Away,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -68,14 +70,14 @@ impl Metrics {
         let mut registry = metrics.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let judge = registry.sub_registry_with_prefix("ttsfleet_judge");
         judge.register("requests", "Requests by outcome", metrics.requests.clone());
-        judge.register("pairs", "Pairs of audio by what became of them", metrics.pairs.clone());
+        judge.register("pairs", "Texts for both sides by what became of them", metrics.pairs.clone());
         let help = "Time that one pair took to listen to";
         judge.register_with_unit("listening", help, Unit::Seconds, metrics.listening.clone());
         drop(registry);
         metrics
     }
 
-    /// Counts a pair.
+    /// Counts a text.
     pub fn pair(&self, from_prompt: bool, fate: Fate) {
         let source = if from_prompt { "prompt" } else { "caller" };
         let fate = match fate {
@@ -83,6 +85,7 @@ impl Metrics {
             Fate::Dropped => "dropped",
             Fate::Unheard => "unheard",
             Fate::Refused => "refused",
+            Fate::Away => "away",
         };
         self.pairs.get_or_create(&PairLabels { source, fate }).inc();
     }

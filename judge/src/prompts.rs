@@ -18,29 +18,38 @@ const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
 pub struct Prompt {
     /// The text.
     pub text: String,
+    /// How it is said, where its letters do not tell.
+    pub said: Option<String>,
     /// How fast; none as the model likes it.
     pub speed: Option<f32>,
-    /// Who speaks first: they take turns.
-    pub baseline_first: bool,
+}
+
+/// A text, and how it is said where its letters do not tell.
+#[derive(Debug, Clone, PartialEq)]
+struct Line {
+    text: String,
+    said: Option<String>,
 }
 
 /// Texts in a circle.
 #[derive(Debug, Clone)]
 pub struct Prompts {
-    texts: Vec<String>,
+    lines: Vec<Line>,
     heard: bool,
     spoken: usize,
 }
 
 impl Prompts {
-    /// Those that were given. There must be at least one. Where the recogniser
-    /// hears some of them, only they are spoken.
+    /// Those that were given, each perhaps followed by a tab and how it is said.
+    /// There must be at least one. Where the recogniser hears some of them, only
+    /// they are spoken.
     pub fn given(texts: &[String], hears: impl Fn(Script) -> bool) -> Self {
-        let heard: Vec<String> = texts.iter().filter(|text| hears(Script::of(text))).cloned().collect();
+        let all: Vec<Line> = texts.iter().map(|text| Line::read(text)).collect();
+        let heard: Vec<Line> = all.iter().filter(|line| hears(Script::of(line.meant()))).cloned().collect();
         if heard.is_empty() {
-            Self { texts: texts.to_vec(), heard: false, spoken: 0 }
+            Self { lines: all, heard: false, spoken: 0 }
         } else {
-            Self { texts: heard, heard: true, spoken: 0 }
+            Self { lines: heard, heard: true, spoken: 0 }
         }
     }
 
@@ -54,8 +63,8 @@ impl Prompts {
         if heard {
             spoken.retain(|(_, script, _)| hears(*script));
         }
-        let texts = in_turn(spoken.iter().map(|(.., texts)| texts.lines().collect()).collect());
-        (!texts.is_empty()).then_some(Self { texts, heard, spoken: 0 })
+        let lines = in_turn(spoken.iter().map(|(.., texts)| texts.lines().collect()).collect());
+        (!lines.is_empty()).then_some(Self { lines, heard, spoken: 0 })
     }
 
     /// Whether the recogniser hears their language.
@@ -65,18 +74,26 @@ impl Prompts {
 
     /// The next one.
     pub fn next_prompt(&mut self) -> Prompt {
-        let (round, index) = (self.spoken / self.texts.len(), self.spoken % self.texts.len());
+        let (round, index) = (self.spoken / self.lines.len(), self.spoken % self.lines.len());
         self.spoken += 1;
-        Prompt {
-            text: self.texts[index].clone(),
-            speed: (round > 0).then(|| speed(round)),
-            baseline_first: self.spoken % 2 == 1,
-        }
+        let Line { text, said } = self.lines[index].clone();
+        Prompt { text, said, speed: (round > 0).then(|| speed(round)) }
     }
 
     /// The last one was not spoken after all.
     pub fn give_back(&mut self) {
         self.spoken = self.spoken.saturating_sub(1);
+    }
+}
+
+impl Line {
+    fn read(line: &str) -> Self {
+        let (text, said) = line.split_once('\t').map_or((line, None), |(text, said)| (text, Some(said)));
+        Self { text: text.trim().to_owned(), said: said.map(|said| said.trim().to_owned()) }
+    }
+
+    fn meant(&self) -> &str {
+        self.said.as_deref().unwrap_or(&self.text)
     }
 }
 
@@ -96,48 +113,131 @@ fn speaks(languages: &[String], tag: &str) -> bool {
 }
 
 /// One of each set, as long as there are some.
-fn in_turn(sets: Vec<Vec<&str>>) -> Vec<String> {
+fn in_turn(sets: Vec<Vec<&str>>) -> Vec<Line> {
     let longest = sets.iter().map(Vec::len).max().unwrap_or(0);
     let of_each = |index| sets.iter().filter_map(move |set: &Vec<&str>| set.get(index).copied());
-    (0..longest).flat_map(of_each).map(str::to_owned).collect()
+    (0..longest).flat_map(of_each).map(Line::read).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use rstest::rstest;
+    use ttsfleet_wire::judge::Quantity;
+
     use super::*;
+    use crate::{
+        cer::character_error_rate,
+        normalise::normalise,
+        stats::Design,
+        tally::{Sample, Tally},
+    };
 
     fn built_in(languages: &[&str], hears: impl Fn(Script) -> bool) -> Option<Prompts> {
         let languages: Vec<String> = languages.iter().map(|&language| language.to_owned()).collect();
         Prompts::built_in(&languages, hears)
     }
 
-    #[test]
-    fn the_english_ones_are_words_only_and_all_different() {
-        let lines: Vec<&str> = ENGLISH.lines().collect();
-        assert!(lines.len() >= 120, "{}", lines.len());
-        assert_eq!(lines.iter().collect::<BTreeSet<_>>().len(), lines.len());
-        for line in lines {
-            let words = line.split_whitespace().count();
-            assert!((6..=14).contains(&words), "{words} words: {line}");
-            let plain = |letter: char| letter.is_ascii_alphabetic() || " ,.?!'".contains(letter);
-            assert!(line.chars().all(plain), "{line}");
-        }
+    /// Texts and what is heard of them, all different.
+    fn read(lines: &str) -> Vec<Line> {
+        let lines: Vec<Line> = lines.lines().map(Line::read).collect();
+        let heard: BTreeSet<String> =
+            lines.iter().map(|line| normalise(line.meant(), Script::of(line.meant()))).collect();
+        assert_eq!(heard.len(), lines.len());
+        lines
     }
 
     #[test]
-    fn the_chinese_ones_are_characters_only_and_all_different() {
-        let lines: Vec<&str> = CHINESE.lines().collect();
-        assert!(lines.len() >= 40, "{}", lines.len());
-        assert_eq!(lines.iter().collect::<BTreeSet<_>>().len(), lines.len());
-        for line in lines {
-            let characters = line.chars().count();
-            assert!((8..=30).contains(&characters), "{characters} characters: {line}");
-            let plain =
-                |letter: char| Script::of(&letter.to_string()) == Script::Han || "，。？！".contains(letter);
-            assert!(line.chars().all(plain), "{line}");
+    fn there_are_english_ones_for_every_comparison_that_is_not_told_otherwise() {
+        let lines = read(ENGLISH);
+        // `shadow.minSamples`, and some more.
+        assert!(lines.len() >= 350, "{}", lines.len());
+        let words = |line: &Line| line.meant().split_whitespace().count();
+        assert!(lines.iter().filter(|line| words(line) <= 3).count() >= 15);
+        assert!(lines.iter().filter(|line| words(line) >= 25).count() >= 4);
+        assert!(lines.iter().all(|line| words(line) <= 40));
+        for line in &lines {
+            let plain = |letter: char| letter.is_ascii_alphabetic() || " ,.?!'".contains(letter);
+            let written = |letter: char| letter.is_ascii_digit() || "$%/:°".contains(letter) || plain(letter);
+            assert!(line.text.chars().all(written), "{}", line.text);
+            assert!(line.said.iter().all(|said| said.chars().all(plain)), "{}", line.text);
         }
+    }
+
+    /// Of what a table or a rule makes words of, many texts hold enough for a
+    /// wrong one to be noticed.
+    #[rstest]
+    #[case::dates(&["January ", "March ", "May ", "July ", "October "], 15)]
+    #[case::dollars(&["USD "], 10)]
+    #[case::distances(&[" km"], 15)]
+    #[case::doctors(&["Dr. "], 12)]
+    #[case::money(&["$"], 8)]
+    #[case::times(&[":"], 9)]
+    #[case::questions(&["?"], 20)]
+    fn they_hold_more_than_words(#[case] parts: &[&str], #[case] least: usize) {
+        let holds = |line: &Line| parts.iter().any(|part| line.text.contains(part));
+        let lines = read(ENGLISH);
+        assert!(lines.iter().filter(|line| holds(line)).count() >= least);
+        // From the start: a comparison may take few of them.
+        assert!(lines.iter().take(80).any(holds));
+    }
+
+    #[test]
+    fn the_chinese_ones_hold_numbers_and_dates_too() {
+        let lines = read(CHINESE);
+        assert!(lines.len() >= 100, "{}", lines.len());
+        for line in lines {
+            let characters = line.text.chars().count();
+            assert!((3..=50).contains(&characters), "{characters} characters: {}", line.text);
+            let plain = |letter: char| {
+                Script::of(&letter.to_string()) == Script::Han || "，。？！、.%℃".contains(letter)
+            };
+            assert!(
+                line.text.chars().all(|letter| letter.is_ascii_digit() || plain(letter)),
+                "{}",
+                line.text
+            );
+            assert!(line.said.iter().all(|said| said.chars().all(plain)), "{}", line.text);
+        }
+    }
+
+    /// A voice whose tables are wrong says other words than are meant.
+    #[rstest]
+    #[case::dates_too(true)]
+    #[case::dates_are_right(false)]
+    fn a_voice_that_reads_units_titles_and_money_wrongly_is_refused(#[case] dates: bool) {
+        const MONTHS: [&str; 12] = [
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+            "september",
+            "october",
+            "november",
+            "december",
+        ];
+        let wrong = |word: &str| match (word, MONTHS.iter().position(|month| *month == word)) {
+            (_, Some(month)) if dates => MONTHS[(month + 1) % 12].to_owned(),
+            ("kilometers", _) => "miles".to_owned(),
+            ("doctor", _) => "mister".to_owned(),
+            ("dollars", _) => "euros".to_owned(),
+            _ => word.to_owned(),
+        };
+        let mut tally = Tally::new(Design::new(95, 300));
+        for line in read(ENGLISH).iter().take(300) {
+            let right = normalise(line.meant(), Script::Latin);
+            let said: Vec<String> = right.split(' ').map(wrong).collect();
+            let rate = |heard: &str| character_error_rate(line.meant(), heard).unwrap();
+            let cer = Some([rate(&right), rate(&said.join(" "))]);
+            tally.push(&Sample { from_prompt: true, cer, ..Sample::default() });
+        }
+        let cer = tally.measures().into_iter().find(|measure| measure.quantity == Quantity::Cer).unwrap();
+        assert!(cer.low > 0.02, "{cer:?}");
     }
 
     #[test]
@@ -146,10 +246,10 @@ mod tests {
         assert!(built_in(&["fr"], |_| true).is_none());
         assert!(built_in(&[], |_| true).is_none());
         let bilingual = built_in(&["zh-CN", "en-US"], |_| true).unwrap();
-        let scripts: Vec<Script> = bilingual.texts[..4].iter().map(|text| Script::of(text)).collect();
+        let scripts: Vec<Script> = bilingual.lines[..4].iter().map(|line| Script::of(line.meant())).collect();
         assert_eq!(scripts, [Script::Latin, Script::Han, Script::Latin, Script::Han]);
         let heard = built_in(&["zh", "en"], english).unwrap();
-        assert!(heard.heard() && heard.texts.iter().all(|text| Script::of(text) == Script::Latin));
+        assert!(heard.heard() && heard.lines.iter().all(|line| Script::of(line.meant()) == Script::Latin));
         assert!(!built_in(&["zh"], english).unwrap().heard());
     }
 
@@ -158,9 +258,11 @@ mod tests {
         let given = ["Good day.", "今天天气很好。"].map(str::to_owned);
         let english = |script| script == Script::Latin;
         let some = Prompts::given(&given, english);
-        assert_eq!((some.heard(), &some.texts[..]), (true, &given[..1]));
+        assert_eq!((some.heard(), some.lines.len(), &some.lines[0].text), (true, 1, &given[0]));
         let none = Prompts::given(&given[1..], english);
-        assert_eq!((none.heard(), &none.texts[..]), (false, &given[1..]));
+        assert_eq!((none.heard(), none.lines.len(), &none.lines[0].text), (false, 1, &given[1]));
+        let said = Prompts::given(&["Dr. Lee \t doctor lee".to_owned()], |_| true).next_prompt();
+        assert_eq!((&said.text[..], said.said.as_deref()), ("Dr. Lee", Some("doctor lee")));
     }
 
     #[test]
@@ -178,15 +280,11 @@ mod tests {
     }
 
     #[test]
-    fn they_take_turns_and_what_is_repeated_is_spoken_at_another_speed() {
+    fn what_is_repeated_is_spoken_at_another_speed() {
         let mut prompts = Prompts::given(&["a", "b", "c"].map(str::to_owned), |_| true);
         let spoken: Vec<Prompt> = (0..6).map(|_| prompts.next_prompt()).collect();
         assert_eq!(spoken.iter().map(|prompt| &prompt.text[..]).collect::<String>(), "abcabc");
         assert_eq!((spoken[2].speed, spoken[3].speed), (None, Some(speed(1))));
-        assert_eq!(
-            spoken.iter().map(|prompt| prompt.baseline_first).collect::<Vec<_>>(),
-            [true, false, true, false, true, false]
-        );
         prompts.give_back();
         assert_eq!(prompts.next_prompt(), spoken[5]);
     }

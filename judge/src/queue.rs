@@ -1,20 +1,15 @@
-//! Pairs that wait to be judged: bounded in number and in bytes.
+//! Pairs that wait to be judged. Few: both sides are asked no faster than there
+//! is somebody to listen, and more would only make old audio.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::pair::Job;
 
-/// How many callers' pairs wait, and how large they are together.
-const MOST_JOBS: usize = 256;
-const MOST_BYTES: usize = 48 << 20;
-/// Prompts that wait: more would only make old audio.
-const MOST_PROMPTS: usize = 2;
-/// Callers' pairs that are judged between two prompts, while some wait.
-const CALLERS_EACH: usize = 4;
+/// How many pairs wait.
+const MOST_JOBS: usize = 2;
 
-/// First come, first judged, but for prompts: callers' pairs do not take their
-/// room, and the two take turns.
+/// First come, first judged.
 #[derive(Debug, Default)]
 pub struct Queue {
     waiting: Mutex<Waiting>,
@@ -23,52 +18,18 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    callers: VecDeque<Job>,
-    /// Of callers' pairs.
-    bytes: usize,
-    prompts: VecDeque<Job>,
-    /// Callers' pairs taken out since the last prompt was.
-    since_prompt: usize,
+    jobs: VecDeque<Job>,
     closed: bool,
-}
-
-impl Waiting {
-    fn len(&self) -> usize {
-        self.callers.len() + self.prompts.len()
-    }
-
-    fn take_next(&mut self) -> Option<Job> {
-        let prompts_turn = self.callers.is_empty() || self.since_prompt >= CALLERS_EACH;
-        if prompts_turn && let Some(prompt) = self.prompts.pop_front() {
-            self.since_prompt = 0;
-            return Some(prompt);
-        }
-        let job = self.callers.pop_front()?;
-        self.bytes -= job.bytes();
-        self.since_prompt += 1;
-        Some(job)
-    }
 }
 
 impl Queue {
     /// Adds a pair; whether there was room for it.
     pub fn push(&self, job: Job) -> bool {
         let mut waiting = self.lock();
-        let bytes = job.bytes();
-        let room = if job.from_prompt {
-            waiting.prompts.len() < MOST_PROMPTS
-        } else {
-            waiting.callers.len() < MOST_JOBS && waiting.bytes + bytes <= MOST_BYTES
-        };
-        if waiting.closed || !room {
+        if waiting.closed || waiting.jobs.len() >= MOST_JOBS {
             return false;
         }
-        if job.from_prompt {
-            waiting.prompts.push_back(job);
-        } else {
-            waiting.bytes += bytes;
-            waiting.callers.push_back(job);
-        }
+        waiting.jobs.push_back(job);
         self.changed.notify_one();
         true
     }
@@ -78,14 +39,14 @@ impl Queue {
         let waiting = self.lock();
         let mut waiting = self
             .changed
-            .wait_while(waiting, |waiting| waiting.len() == 0 && !waiting.closed)
+            .wait_while(waiting, |waiting| waiting.jobs.is_empty() && !waiting.closed)
             .unwrap_or_else(PoisonError::into_inner);
-        waiting.take_next()
+        waiting.jobs.pop_front()
     }
 
     /// How many pairs wait.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().jobs.len()
     }
 
     /// Whether no pair waits.
@@ -93,21 +54,9 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Whether a caller's pair waits.
-    pub fn has_callers(&self) -> bool {
-        !self.lock().callers.is_empty()
-    }
-
-    /// Whether there is room for a caller's pair of the largest kind.
+    /// Whether there is room for a pair.
     pub fn has_room(&self) -> bool {
-        let waiting = self.lock();
-        let largest = ttsfleet_wire::judge::MOST_PAIR_BYTES;
-        waiting.callers.len() < MOST_JOBS && waiting.bytes + largest <= MOST_BYTES
-    }
-
-    /// Whether there is room for a prompt.
-    pub fn has_room_for_prompt(&self) -> bool {
-        self.lock().prompts.len() < MOST_PROMPTS
+        self.len() < MOST_JOBS
     }
 
     /// Forgets what waits, and takes no more.
@@ -124,57 +73,20 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pair::Spoken;
 
-    fn job(bytes: usize) -> Job {
-        let audio = vec![0; bytes];
-        let spoken = Spoken {
-            content_type: "audio/pcm".into(),
-            sample_rate: 8000,
-            audio,
-            first_audio_ms: 1.0,
-            total_ms: 1.0,
-        };
-        Job { text: String::new(), baseline: Some(spoken), candidate: None, from_prompt: false }
+    fn job(text: &str) -> Job {
+        Job { text: text.to_owned(), said: None, baseline: None, candidate: None, from_prompt: false }
     }
 
     #[test]
-    fn it_is_bounded_in_number_and_in_bytes() {
+    fn few_wait_and_the_first_is_judged_first() {
         let queue = Queue::default();
-        assert!((0..MOST_JOBS).all(|_| queue.push(job(1))));
-        assert!(!queue.has_room() && !queue.push(job(1)));
-        assert!(queue.pop().is_some() && queue.push(job(1)));
-
-        let queue = Queue::default();
-        assert!(queue.push(job(MOST_BYTES)));
-        assert!(!queue.has_room() && !queue.push(job(1)));
-        assert!(queue.pop().is_some() && queue.has_room() && queue.is_empty());
-    }
-
-    fn prompt() -> Job {
-        Job { from_prompt: true, ..job(1) }
-    }
-
-    #[test]
-    fn prompts_have_room_of_their_own_and_no_more() {
-        let queue = Queue::default();
-        assert!(queue.push(job(MOST_BYTES)) && queue.has_room_for_prompt());
-        assert!((0..MOST_PROMPTS).all(|_| queue.push(prompt())));
-        assert!(!queue.has_room_for_prompt() && !queue.push(prompt()));
-        assert_eq!(queue.len(), 1 + MOST_PROMPTS);
-    }
-
-    #[test]
-    fn prompts_and_callers_take_turns_and_none_waits_for_nobody() {
-        let queue = Queue::default();
-        let taken = || queue.pop().unwrap().from_prompt;
-        assert!(queue.push(prompt()) && taken(), "no caller's pair waits");
-        assert!((0..2 * CALLERS_EACH).all(|_| queue.push(job(1))));
-        assert!(queue.push(prompt()) && queue.push(prompt()) && queue.has_callers());
-        let turns: Vec<bool> = (0..queue.len()).map(|_| taken()).collect();
-        let round = [[false; CALLERS_EACH].as_slice(), &[true]].concat();
-        assert_eq!(turns, round.repeat(2));
-        assert!(queue.is_empty() && !queue.has_callers());
+        assert!(queue.push(job("a")) && queue.push(job("b")) && !queue.has_room());
+        assert!(!queue.push(job("c")));
+        assert_eq!(queue.pop().unwrap().text, "a");
+        assert!(queue.has_room() && queue.push(job("d")));
+        assert_eq!([queue.pop(), queue.pop()].map(|job| job.unwrap().text), ["b", "d"]);
+        assert!(queue.is_empty());
     }
 
     #[test]
@@ -185,6 +97,6 @@ mod tests {
             queue.close();
             assert!(waits.join().unwrap());
         });
-        assert!(!queue.push(job(1)));
+        assert!(!queue.push(job("a")));
     }
 }

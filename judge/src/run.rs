@@ -7,7 +7,7 @@ use tokio::{
     sync::watch,
 };
 use ttsfleet_ears::Mos;
-use ttsfleet_serving::{Connections, Listener, health_routes, serve};
+use ttsfleet_serving::{Connections, Listener, Readiness, health_routes, serve};
 use ttsfleet_wire::judge::Recogniser as Kind;
 
 use crate::{
@@ -21,8 +21,7 @@ use crate::{
     session::{self, SessionError},
 };
 
-const CONNECTIONS: Connections =
-    Connections { max: 64, header_timeout: Duration::from_secs(30), write_timeout: Duration::from_secs(30) };
+const CONNECTIONS: Connections = Connections::patient(64);
 /// How long connections have to end.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -46,14 +45,20 @@ pub async fn run(args: &Args) -> Result<(), RunError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let judge = Arc::new(Judge::new(session::read(&args.session)?));
     let (stop, stopped) = watch::channel(false);
-    let pairs = Listener::bind(args.listen).await?;
+    let requests = Listener::bind(args.listen).await?;
     let health = Listener::bind(args.health_listen).await?;
-    tracing::info!(address = %pairs.address(), health = %health.address(), "listening");
+    tracing::info!(address = %requests.address(), health = %health.address(), "listening");
     let counted = Arc::clone(&judge);
     // Ready at once: what keeps it from judging is in the report.
-    let health_routes = health_routes(|| None, move || counted.metrics.encode());
+    let health_routes = health_routes(|| Readiness::Ready, move || counted.metrics.encode());
     let ports = [
-        tokio::spawn(serve(pairs, http::routes(Arc::clone(&judge)), CONNECTIONS, stopped.clone(), GOODBYE)),
+        tokio::spawn(serve(
+            requests,
+            http::routes(Arc::clone(&judge)),
+            CONNECTIONS,
+            stopped.clone(),
+            GOODBYE,
+        )),
         tokio::spawn(serve(health, health_routes, CONNECTIONS, stopped, GOODBYE)),
     ];
     let wanted = args.clone();
@@ -85,5 +90,5 @@ fn load(args: &Args, kind: &Kind) -> Result<Ears, String> {
             load_whisper(record, &Claims(args.claims.clone())).map_err(|error| error.to_string())?
         }
     };
-    Ok(Ears { recogniser, mos })
+    Ok(Ears::new(recogniser, mos))
 }

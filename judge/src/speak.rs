@@ -1,28 +1,24 @@
-//! Has a pool's pods speak a text.
+//! Has pods speak a text.
 
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use ttsfleet_wire::{
     error::{ErrorBody, ErrorCode},
     headers,
-    speech::{SpeechRequest, VoiceList},
+    judge::MirroredRequest,
+    speech::{SpeechRequest, VoiceChoice, VoiceList},
 };
 
-use crate::pair::Spoken;
+use crate::{connection::Connection, pair::Spoken};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for a whole answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest audio, in bytes: minutes of it.
-const MOST_AUDIO_BYTES: usize = 8 << 20;
+/// Longest audio, in bytes: two minutes, which are listened to, at 48 kHz.
+const MOST_AUDIO_BYTES: usize = 12 << 20;
 /// Longest answer that is not audio.
 const MOST_OTHER_BYTES: usize = 1 << 20;
 
@@ -42,87 +38,55 @@ pub(crate) enum Answer {
     Away(String),
 }
 
-/// Speaks to pods by the address of their Service.
-#[derive(Clone)]
-pub(crate) struct Speaker(Client<HttpConnector, Full<Bytes>>);
-
-impl Default for Speaker {
-    fn default() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(15))
-            .build(connector);
-        Self(client)
-    }
+/// Languages of the default voice.
+///
+/// # Errors
+/// Why the pods do not say, in words.
+pub(crate) async fn languages(url: &str) -> Result<Vec<String>, String> {
+    let ask = async {
+        let mut connection = Connection::open(url).await?;
+        let response = connection.ask(Method::GET, "/v1/audio/voices", Bytes::new()).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MOST_OTHER_BYTES).collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        match serde_json::from_slice::<VoiceList>(&body) {
+            Ok(list) if status.is_success() => Ok(list),
+            _ => Err(format!("{url} answers {status} instead of a list of voices")),
+        }
+    };
+    let late = |_| format!("{url} does not answer within {} s", TIMEOUT.as_secs());
+    let list = tokio::time::timeout(TIMEOUT, ask).await.map_err(late)??;
+    Ok(list.voices.into_iter().next().map(|voice| voice.languages).unwrap_or_default())
 }
 
-impl Speaker {
-    /// Languages of the default voice.
-    ///
-    /// # Errors
-    /// Why the pods do not say, in words.
-    pub(crate) async fn languages(&self, url: &str) -> Result<Vec<String>, String> {
-        let ask = async {
-            let response = self.send(url, Method::GET, "/v1/audio/voices", Bytes::new()).await?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), MOST_OTHER_BYTES).collect().await;
-            let body = body.map_err(|error| error.to_string())?.to_bytes();
-            match serde_json::from_slice::<VoiceList>(&body) {
-                Ok(list) if status.is_success() => Ok(list),
-                _ => Err(format!("{url} answers {status} instead of a list of voices")),
-            }
-        };
-        let list = tokio::time::timeout(TIMEOUT, ask).await.map_err(|_| late(url))??;
-        Ok(list.voices.into_iter().next().map(|voice| voice.languages).unwrap_or_default())
-    }
-
-    /// Has a text spoken with the default voice, as bare samples: of a WAV file a
-    /// pod holds the beginning back, and its first audio would tell nothing.
-    pub(crate) async fn speak(&self, url: &str, text: &str, speed: Option<f32>) -> Answer {
-        let request = SpeechRequest {
-            model: None,
-            input: text.to_owned(),
-            voice: None,
-            response_format: Some("pcm".to_owned()),
-            speed,
-            stream_format: None,
-            instructions: None,
-        };
-        let body = serde_json::to_vec(&request).unwrap_or_default().into();
-        let speak = async {
-            let asked = Instant::now();
-            match self.send(url, Method::POST, "/v1/audio/speech", body).await {
-                Ok(response) => read(response, asked).await,
-                Err(why) => Answer::Away(why),
-            }
-        };
-        // A pod that takes a text and never ends has failed on it.
-        tokio::time::timeout(TIMEOUT, speak).await.unwrap_or(Answer::Failed)
-    }
-
-    async fn send(
-        &self,
-        url: &str,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, String> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", url.trim_end_matches('/')))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| error.to_string())?;
-        self.0.request(request).await.map_err(|error| {
-            let error: &dyn std::error::Error = &error;
-            let chain: Vec<String> =
-                std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-            format!("{url} cannot be reached: {}", chain.join(": "))
-        })
-    }
+/// Has a text spoken, as bare samples: of a WAV file a pod holds the beginning
+/// back, and its first audio would tell nothing. One attempt, whatever comes of it.
+pub(crate) async fn speak(url: &str, wanted: &MirroredRequest) -> Answer {
+    let MirroredRequest { text, model, voice, speed } = wanted.clone();
+    let request = SpeechRequest {
+        model,
+        input: text,
+        voice: voice.map(VoiceChoice::Name),
+        response_format: Some("pcm".to_owned()),
+        speed,
+        stream_format: None,
+        instructions: None,
+    };
+    let body = serde_json::to_vec(&request).unwrap_or_default().into();
+    let mut connection = match Connection::open(url).await {
+        Ok(connection) => connection,
+        Err(why) => return Answer::Away(why),
+    };
+    let speak = async {
+        let asked = Instant::now();
+        match connection.ask(Method::POST, "/v1/audio/speech", body).await {
+            Ok(response) => read(response, asked).await,
+            // Whatever it was that the pod died of, it had taken the text.
+            Err(_) => Answer::Failed,
+        }
+    };
+    // A pod that takes a text and never ends has failed on it.
+    tokio::time::timeout(TIMEOUT, speak).await.unwrap_or(Answer::Failed)
 }
 
 async fn read(response: Response<Incoming>, asked: Instant) -> Answer {
@@ -180,10 +144,6 @@ fn number(map: &HeaderMap, name: &str) -> u64 {
     text(map, name).and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
-fn late(url: &str) -> String {
-    format!("{url} does not answer within {} s", TIMEOUT.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -214,7 +174,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_audio_is_noted_when_it_comes_and_not_at_the_end() {
-        let answer = Speaker::default().speak(&pod(["be", "gin"]), "Hello.", None).await;
+        let hello = MirroredRequest { text: "Hello.".to_owned(), model: None, voice: None, speed: None };
+        let answer = speak(&pod(["be", "gin"]), &hello).await;
         let Answer::Spoken { spoken, .. } = answer else { panic!("nothing is spoken") };
         assert_eq!((&spoken.audio[..], &spoken.content_type[..]), (&b"begin"[..], "audio/pcm"));
         assert_eq!(spoken.sample_rate, 8000);

@@ -2,18 +2,27 @@
 
 use ttsfleet_wire::judge::{Measure, Quantity};
 
-use crate::stats::{Design, Estimate, Latency, Mean, Prior, Shares};
+use crate::stats::{Design, Estimate, Latency, Mean};
 
-/// Spreads are about what pairs of one model's own audio show.
-const CER: Prior = Prior { range: (-1.0, 1.0), spread: 0.1 };
-const MOS: Prior = Prior { range: (-4.0, 4.0), spread: 0.1 };
-const PROSODY: Prior = Prior { range: (0.0, 2.5), spread: 0.1 };
+/// What a pair can differ by. What differs by more counts as the end of its
+/// range: a text cannot be spoilt more than wholly, and one that is should not
+/// outweigh all others. The narrower a range, the fewer pairs tell where a mean
+/// lies in it.
+const CER: (f64, f64) = (-1.0, 1.0);
+const MOS: (f64, f64) = (-1.0, 1.0);
+const PROSODY: (f64, f64) = (0.0, 1.5);
+const ERRORS: (f64, f64) = (-1.0, 1.0);
+/// In decibels.
+const LOUDNESS: (f64, f64) = (0.0, 20.0);
+const TREBLE: (f64, f64) = (0.0, 20.0);
 
 /// What one pair adds. The first of two values is the stable model's.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sample {
     /// Whether it is the judge's own prompt.
     pub from_prompt: bool,
+    /// Whether its text has been compared before: it adds failures and times.
+    pub repeated: bool,
     /// Which sides failed.
     pub failed: [bool; 2],
     /// Character error rates.
@@ -22,16 +31,21 @@ pub struct Sample {
     pub mos: Option<[f64; 2]>,
     /// Distance of the prosodies.
     pub prosody: Option<f64>,
+    /// Integrated loudness, in LUFS.
+    pub loudness: Option<[f64; 2]>,
+    /// Level above 8 kHz relative to the whole, in decibels.
+    pub treble: Option<[f64; 2]>,
     /// Milliseconds to the first sound.
     pub first_sound_ms: Option<[f64; 2]>,
     /// Milliseconds to the last audio.
     pub total_ms: Option<[f64; 2]>,
 }
 
-/// A quantity of both sides, and its difference in pairs.
-#[derive(Debug, Clone, Copy)]
+/// A quantity of both sides, and how they differ in pairs.
+#[derive(Debug, Clone)]
 struct Paired {
-    sides: [Mean; 2],
+    quantity: Quantity,
+    sums: [f64; 2],
     difference: Mean,
 }
 
@@ -41,31 +55,34 @@ pub struct Tally {
     design: Design,
     samples: u64,
     from_prompts: u64,
+    repeated: u64,
     cer: Paired,
     mos: Paired,
-    prosody: Mean,
-    failures: Shares,
+    prosody: Paired,
+    loudness: Paired,
+    treble: Paired,
+    errors: Paired,
     first_sound: Latency,
     latency: Latency,
 }
 
 impl Paired {
-    fn new(prior: Prior) -> Self {
-        let (low, high) = prior.range;
-        let widest = low.abs().max(high.abs()) + 1.0;
-        let side = Mean::new(Prior { range: (-widest, widest), ..prior });
-        Self { sides: [side; 2], difference: Mean::new(prior) }
+    fn new(quantity: Quantity, range: (f64, f64)) -> Self {
+        Self { quantity, sums: [0.0; 2], difference: Mean::new(range) }
     }
 
-    fn push(&mut self, [baseline, candidate]: [f64; 2]) {
-        self.sides[0].push(baseline);
-        self.sides[1].push(candidate);
-        self.difference.push(candidate - baseline);
+    /// Takes a pair, and how much it differs by.
+    fn push(&mut self, sides: [f64; 2], difference: f64) {
+        if sides.iter().all(|value| value.is_finite()) && difference.is_finite() {
+            self.sums.iter_mut().zip(sides).for_each(|(sum, value)| *sum += value);
+            self.difference.push(difference);
+        }
     }
 
-    fn measure(&self, quantity: Quantity, design: Design) -> Measure {
-        let [baseline, candidate] = self.sides.map(|side| side.mean());
-        measure(quantity, self.difference.count(), [baseline, candidate], self.difference.estimate(design))
+    fn measure(&self, design: Design) -> Measure {
+        let count = self.difference.count();
+        let means = self.sums.map(|sum| sum / count.max(1) as f64);
+        measure(self.quantity, count, means, self.difference.estimate(design))
     }
 }
 
@@ -76,10 +93,13 @@ impl Tally {
             design,
             samples: 0,
             from_prompts: 0,
-            cer: Paired::new(CER),
-            mos: Paired::new(MOS),
-            prosody: Mean::new(PROSODY),
-            failures: Shares::default(),
+            repeated: 0,
+            cer: Paired::new(Quantity::Cer, CER),
+            mos: Paired::new(Quantity::Mos, MOS),
+            prosody: Paired::new(Quantity::Prosody, PROSODY),
+            loudness: Paired::new(Quantity::Loudness, LOUDNESS),
+            treble: Paired::new(Quantity::Treble, TREBLE),
+            errors: Paired::new(Quantity::Errors, ERRORS),
             first_sound: Latency::new(design),
             latency: Latency::new(design),
         }
@@ -87,18 +107,13 @@ impl Tally {
 
     /// Takes a pair.
     pub fn push(&mut self, sample: &Sample) {
-        self.samples += 1;
-        self.from_prompts += u64::from(sample.from_prompt);
-        let [baseline, candidate] = sample.failed;
-        self.failures.push(baseline, candidate);
-        if let Some(rates) = finite(sample.cer) {
-            self.cer.push(rates);
-        }
-        if let Some(scores) = finite(sample.mos) {
-            self.mos.push(scores);
-        }
-        if let Some(distance) = sample.prosody.filter(|distance| distance.is_finite()) {
-            self.prosody.push(distance);
+        self.repeated += u64::from(sample.repeated);
+        let failures = sample.failed.map(|failed| f64::from(u8::from(failed)));
+        self.errors.push(failures, failures[1] - failures[0]);
+        if sample.failed == [false; 2] && !sample.repeated {
+            self.samples += 1;
+            self.from_prompts += u64::from(sample.from_prompt);
+            self.compare(sample);
         }
         if let Some([baseline, candidate]) = sample.first_sound_ms {
             self.first_sound.push(baseline, candidate);
@@ -108,7 +123,25 @@ impl Tally {
         }
     }
 
-    /// Pairs taken.
+    /// What depends on the text, and counts once for each.
+    fn compare(&mut self, sample: &Sample) {
+        for (paired, sides) in [(&mut self.cer, sample.cer), (&mut self.mos, sample.mos)] {
+            if let Some([baseline, candidate]) = sides {
+                paired.push([baseline, candidate], candidate - baseline);
+            }
+        }
+        if let Some(distance) = sample.prosody {
+            self.prosody.push([0.0, distance], distance);
+        }
+        // Too much is as wrong as too little, and the two do not make up for each other.
+        for (paired, sides) in [(&mut self.loudness, sample.loudness), (&mut self.treble, sample.treble)] {
+            if let Some([baseline, candidate]) = sides {
+                paired.push([baseline, candidate], (candidate - baseline).abs());
+            }
+        }
+    }
+
+    /// Texts compared, each once.
     pub fn samples(&self) -> u64 {
         self.samples
     }
@@ -118,22 +151,15 @@ impl Tally {
         self.from_prompts
     }
 
+    /// Pairs whose text had been compared before.
+    pub fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
     /// One measure for each quantity that has a sample.
     pub fn measures(&self) -> Vec<Measure> {
-        let design = self.design;
-        let failures = &self.failures;
-        let shares = [failures.baseline(), failures.candidate()];
-        let mut measures = vec![
-            self.cer.measure(Quantity::Cer, design),
-            self.mos.measure(Quantity::Mos, design),
-            measure(
-                Quantity::Prosody,
-                self.prosody.count(),
-                [0.0, self.prosody.mean()],
-                self.prosody.estimate(design),
-            ),
-            measure(Quantity::Errors, failures.count(), shares, failures.estimate(design)),
-        ];
+        let means = [&self.cer, &self.mos, &self.prosody, &self.loudness, &self.treble, &self.errors];
+        let mut measures: Vec<Measure> = means.map(|paired| paired.measure(self.design)).to_vec();
         let times = [(Quantity::FirstSound, &self.first_sound), (Quantity::Latency, &self.latency)];
         measures.extend(times.into_iter().filter_map(|(quantity, latency)| {
             let seen = latency.last()?;
@@ -142,10 +168,6 @@ impl Tally {
         measures.retain(|measure| measure.samples > 0);
         measures
     }
-}
-
-fn finite(values: Option<[f64; 2]>) -> Option<[f64; 2]> {
-    values.filter(|values| values.iter().all(|value| value.is_finite()))
 }
 
 fn measure(
@@ -164,10 +186,13 @@ mod tests {
     const DESIGN: Design = Design { alpha: 0.05, aimed_at: 40 };
     const GOOD: Sample = Sample {
         from_prompt: true,
+        repeated: false,
         failed: [false; 2],
         cer: Some([0.1, 0.1]),
         mos: Some([3.5, 3.4]),
         prosody: Some(0.2),
+        loudness: Some([-23.0, -24.0]),
+        treble: Some([-30.0, -28.0]),
         first_sound_ms: Some([200.0, 180.0]),
         total_ms: Some([500.0, 550.0]),
     };
@@ -197,7 +222,10 @@ mod tests {
         assert!((mos.baseline - 3.5).abs() < 1e-9 && (mos.candidate - 3.4).abs() < 1e-9);
         assert!((mos.difference + 0.1).abs() < 1e-9 && mos.low < -0.1 && mos.high > -0.1);
         let prosody = find(&tally, Quantity::Prosody);
-        assert!(prosody.baseline == 0.0 && (prosody.difference - 0.2).abs() < 1e-9);
+        assert!(prosody.baseline == 0.0 && (prosody.difference - 0.2).abs() < 1e-4);
+        let loudness = find(&tally, Quantity::Loudness);
+        assert_eq!((loudness.baseline, loudness.candidate, loudness.difference), (-23.0, -24.0, 1.0));
+        assert_eq!(find(&tally, Quantity::Treble).difference, 2.0);
         let first_sound = find(&tally, Quantity::FirstSound);
         assert_eq!((first_sound.baseline, first_sound.candidate), (200.0, 180.0));
         assert!((first_sound.difference - 0.9).abs() < 1e-9 && first_sound.samples == 40);
@@ -221,7 +249,25 @@ mod tests {
         let odd = Sample { mos: Some([f64::NAN, 3.0]), prosody: Some(f64::INFINITY), ..GOOD };
         let measures = of([(3, odd)]).measures();
         let quantities: Vec<Quantity> = measures.iter().map(|measure| measure.quantity).collect();
-        assert_eq!(quantities, [Quantity::Cer, Quantity::Errors]);
+        assert_eq!(quantities, [Quantity::Cer, Quantity::Loudness, Quantity::Treble, Quantity::Errors]);
+    }
+
+    #[test]
+    fn too_loud_and_too_quiet_do_not_make_up_for_each_other() {
+        let [louder, quieter] = [-17.0, -29.0].map(|level| Sample { loudness: Some([-23.0, level]), ..GOOD });
+        let loudness = find(&of([(20, louder), (20, quieter)]), Quantity::Loudness);
+        assert!((loudness.difference - 6.0).abs() < 1e-9 && loudness.low > 3.0, "{loudness:?}");
+    }
+
+    #[test]
+    fn a_text_that_comes_again_counts_for_failures_and_times_alone() {
+        let again = Sample { repeated: true, from_prompt: false, cer: Some([0.1, 0.9]), ..GOOD };
+        let tally = of([(30, GOOD), (30, again)]);
+        assert_eq!((tally.samples(), tally.from_prompts(), tally.repeated()), (30, 30, 30));
+        assert_eq!(find(&tally, Quantity::Cer).samples, 30);
+        assert!(find(&tally, Quantity::Cer).difference.abs() < 1e-9);
+        assert_eq!(find(&tally, Quantity::Errors).samples, 60);
+        assert_eq!(find(&tally, Quantity::Latency).samples, 40);
     }
 
     #[test]

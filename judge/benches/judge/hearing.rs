@@ -13,7 +13,7 @@ use ttsfleet_e2e::{
     progress::{Console, Progress, Step},
     recogniser, tools,
 };
-use ttsfleet_ears::{Clip, Mos, prosody};
+use ttsfleet_ears::{Clip, HEARD_RATE, Level, Mos, prosody};
 use ttsfleet_judge::{
     cer::character_error_rate,
     recogniser::{Place, Pocketsphinx, Recogniser},
@@ -71,7 +71,7 @@ impl Hearing {
     /// an error of the bench.
     pub(crate) fn pair(
         &mut self,
-        text: &str,
+        meant: &str,
         baseline: std::result::Result<&Clip, &anyhow::Error>,
         candidate: std::result::Result<&Clip, &anyhow::Error>,
     ) -> Result<Sample> {
@@ -80,12 +80,14 @@ impl Hearing {
         };
         let (baseline, candidate) = (made(baseline)?, made(candidate)?);
         let (first, second) = (self.hear(&baseline)?, self.hear(&candidate)?);
-        let rate = |heard: &Heard| character_error_rate(text, &heard.transcript);
+        let rate = |heard: &Heard| character_error_rate(meant, &heard.transcript);
         Ok(Sample {
             from_prompt: true,
             cer: rate(&first).zip(rate(&second)).map(<[f64; 2]>::from),
             mos: Some([first.mos, second.mos]),
             prosody: Some(distance(&baseline, &candidate)),
+            loudness: Some([Level::of(&baseline).loudness, Level::of(&candidate).loudness]),
+            treble: Some([Level::of(&baseline).treble, Level::of(&candidate).treble]),
             ..Sample::default()
         })
     }
@@ -93,8 +95,9 @@ impl Hearing {
     fn hear(&mut self, clip: &Clip) -> Result<Heard> {
         let file = self.memory.join(format!("{}.json", name(clip)));
         remembered(&file, || {
-            let transcript = self.recogniser.transcribe(clip)?;
-            Ok(Heard { transcript, mos: f64::from(self.mos.score(clip)?) })
+            let clip = clip.at(HEARD_RATE);
+            let transcript = self.recogniser.transcribe(&clip)?;
+            Ok(Heard { transcript, mos: f64::from(self.mos.score(&clip)?) })
         })
     }
 }

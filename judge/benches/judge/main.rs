@@ -3,8 +3,8 @@
 //! The built-in voice speaks the built-in prompts, once as it is, once a
 //! little faster, once a little slower; these are compared with one another as
 //! if they were two models (A/A). Then one side is made worse step by step.
-//! What is measured in each pair is kept on disk; comparisons of a hundred
-//! pairs and more are drawn from it.
+//! What is measured in each pair is kept on disk; comparisons of three hundred
+//! pairs are drawn from it.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
@@ -19,10 +19,13 @@ use hearing::Hearing;
 use serde_json::{Value, json};
 use speech::{FAULTS, Fault, Speech};
 use trial::{Gates, Outcome, Rounds};
-use ttsfleet_judge::{normalise::Script, tally::Sample};
+use ttsfleet_judge::{Prompt, Prompts, normalise::Script, tally::Sample};
 
-/// Prompts that each fault is put to; A/A takes all.
+/// Prompts that the same voice speaks, and that each fault is put to.
+const PROMPTS: usize = 150;
 const PROMPTS_PER_FAULT: usize = 40;
+/// Pairs of a comparison, as many as a fleet's that says nothing.
+const PAIRS: usize = 300;
 /// The speeds that one voice counts as itself at.
 const SPEEDS: [f32; 3] = [1.0, 1.02, 0.98];
 
@@ -39,17 +42,14 @@ fn main() -> Result<()> {
         "equal": trial::spread(&equal).to_json(),
     });
     println!("{}", trial::spread(&equal));
-    let runs = trial::runs(&equal, Rounds { runs: 20, pairs: 300 }, &gates);
-    println!("A/A, 20 runs of 300 pairs, looked at after each: {runs}");
-    report["aa20"] = runs.to_json();
-    let many = trial::runs(&equal, Rounds { runs: options.runs, pairs: 100 }, &gates);
-    println!("A/A, {} runs of 100 pairs: {many}", options.runs);
-    report["aa"] = many.to_json();
+    let same = trial::runs(&equal, Rounds { runs: options.runs, pairs: PAIRS }, &gates);
+    println!("A/A, {} runs of {PAIRS} pairs, looked at after each: {same}", options.runs);
+    report["aa"] = same.to_json();
     let mut faults = Vec::new();
     for fault in FAULTS {
         let samples = faulty(&speech, &mut hearing, &prompts[..PROMPTS_PER_FAULT], fault)?;
-        let outcome = trial::runs(&samples, Rounds { runs: options.runs, pairs: 100 }, &gates);
-        println!("{:<32} {} {outcome}", fault.to_string(), trial::means(&samples));
+        let outcome = trial::runs(&samples, Rounds { runs: options.runs, pairs: PAIRS }, &gates);
+        println!("{:<32} {}{outcome}", fault.to_string(), trial::means(&samples));
         faults.push(row(fault, &samples, &outcome));
     }
     report["faults"] = Value::Array(faults);
@@ -61,28 +61,29 @@ fn main() -> Result<()> {
 }
 
 fn row(fault: Fault, samples: &[Sample], outcome: &Outcome) -> Value {
-    let [cer, mos, prosody] = trial::means(samples).0;
-    json!({"fault": fault.to_string(), "cer": cer, "mos": mos, "prosody": prosody, "outcome": outcome.to_json()})
+    let means = trial::means(samples).to_json();
+    json!({"fault": fault.to_string(), "means": means, "outcome": outcome.to_json()})
 }
 
-fn prompts() -> Vec<String> {
+fn prompts() -> Vec<Prompt> {
     let english = ["en".to_owned()];
-    let prompts = ttsfleet_judge::Prompts::built_in(&english, |script| script == Script::Latin);
-    let mut prompts = prompts.into_iter().flat_map(|mut prompts| {
-        std::iter::from_fn(move || Some(prompts.next_prompt())).take_while(|prompt| prompt.speed.is_none())
-    });
-    prompts.by_ref().map(|prompt| prompt.text).collect()
+    let prompts = Prompts::built_in(&english, |script| script == Script::Latin);
+    prompts.into_iter().flat_map(|mut prompts| (0..PROMPTS).map(move |_| prompts.next_prompt())).collect()
+}
+
+fn meant(prompt: &Prompt) -> &str {
+    prompt.said.as_deref().unwrap_or(&prompt.text)
 }
 
 /// Every prompt in every pair of speeds, either side first.
-fn same_voice(speech: &Speech, hearing: &mut Hearing, prompts: &[String]) -> Result<Vec<Sample>> {
+fn same_voice(speech: &Speech, hearing: &mut Hearing, prompts: &[Prompt]) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
-    for (number, text) in prompts.iter().enumerate() {
-        let clips = SPEEDS.map(|speed| speech.speak(text, speed));
+    for (number, prompt) in prompts.iter().enumerate() {
+        let clips = SPEEDS.map(|speed| speech.speak(&prompt.text, speed));
         for (first, baseline) in clips.iter().enumerate() {
             for (second, candidate) in clips.iter().enumerate() {
                 if first != second {
-                    samples.push(hearing.pair(text, baseline.as_ref(), candidate.as_ref())?);
+                    samples.push(hearing.pair(meant(prompt), baseline.as_ref(), candidate.as_ref())?);
                 }
             }
         }
@@ -91,12 +92,12 @@ fn same_voice(speech: &Speech, hearing: &mut Hearing, prompts: &[String]) -> Res
     Ok(samples)
 }
 
-fn faulty(speech: &Speech, hearing: &mut Hearing, prompts: &[String], fault: Fault) -> Result<Vec<Sample>> {
+fn faulty(speech: &Speech, hearing: &mut Hearing, prompts: &[Prompt], fault: Fault) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
-    for (number, text) in prompts.iter().enumerate() {
-        let baseline = speech.speak(text, SPEEDS[number % 2 * 2]);
-        let candidate = speech.spoil(text, SPEEDS[1], fault, number as u64);
-        samples.push(hearing.pair(text, baseline.as_ref(), candidate.as_ref())?);
+    for (number, prompt) in prompts.iter().enumerate() {
+        let baseline = speech.speak(&prompt.text, SPEEDS[number % 2 * 2]);
+        let candidate = speech.spoil(&prompt.text, SPEEDS[1], fault, number as u64);
+        samples.push(hearing.pair(meant(prompt), baseline.as_ref(), candidate.as_ref())?);
         hearing.note(number + 1, prompts.len(), &fault.to_string());
     }
     Ok(samples)

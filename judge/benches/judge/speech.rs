@@ -22,9 +22,13 @@ pub(crate) enum Fault {
     Cut(f32),
     /// Seconds of silence added at the end.
     Silence(f32),
+    /// Decibels louder.
+    Louder(f32),
+    /// Nothing above 8 kHz.
+    Dull,
 }
 
-pub(crate) const FAULTS: [Fault; 21] = [
+pub(crate) const FAULTS: [Fault; 26] = [
     Fault::Noise(50.0),
     Fault::Noise(40.0),
     Fault::Noise(30.0),
@@ -46,6 +50,11 @@ pub(crate) const FAULTS: [Fault; 21] = [
     Fault::Silence(0.3),
     Fault::Silence(0.6),
     Fault::Silence(1.2),
+    Fault::Louder(2.0),
+    Fault::Louder(5.0),
+    Fault::Louder(-5.0),
+    Fault::Louder(-12.0),
+    Fault::Dull,
 ];
 
 impl fmt::Display for Fault {
@@ -57,6 +66,8 @@ impl fmt::Display for Fault {
             Self::Speed(times) => write!(formatter, "{times} times as fast"),
             Self::Cut(share) => write!(formatter, "last {:.0} % cut off", share * 100.0),
             Self::Silence(seconds) => write!(formatter, "{seconds} s of silence added"),
+            Self::Louder(decibels) => write!(formatter, "{decibels} dB louder"),
+            Self::Dull => write!(formatter, "nothing above 8 kHz"),
         }
     }
 }
@@ -92,7 +103,17 @@ impl Speech {
                 let times = 2.0_f32.powf(semitones / 12.0);
                 let slow = self.speak(text, speed / times)?;
                 let faster = Clip { rate: (slow.rate as f32 * times).round() as u32, ..slow };
-                Ok(faster.at(self.0.manifest().sample_rate))
+                Ok(faster.at(self.0.manifest().sample_rate).into_owned())
+            }
+            Fault::Louder(decibels) => {
+                let mut clip = self.speak(text, speed)?;
+                let times = 10.0_f32.powf(decibels / 20.0);
+                clip.samples.iter_mut().for_each(|sample| *sample = (*sample * times).clamp(-1.0, 1.0));
+                Ok(clip)
+            }
+            Fault::Dull => {
+                let clip = self.speak(text, speed)?;
+                Ok(clip.at(16_000).at(clip.rate).into_owned())
             }
             Fault::Noise(decibels) => {
                 let mut clip = self.speak(text, speed)?;

@@ -10,15 +10,15 @@ use ttsfleet_judge::{
 };
 use ttsfleet_wire::judge::{Measure, Quantity};
 
-const DESIGN: Design = Design { alpha: 0.05, aimed_at: 100 };
+const DESIGN: Design = Design { alpha: 0.05, aimed_at: 300 };
+/// Pairs from look to look.
+const LOOK_EVERY: usize = 10;
+/// Gates that are held against what is measured.
+pub(crate) const GATES: [&str; 5] = ["cer", "mos", "prosody", "loudness", "treble"];
 
 /// How much worse a candidate may be, in the units of the measures.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Gates {
-    cer: f64,
-    mos: f64,
-    prosody: f64,
-}
+pub(crate) struct Gates([f64; GATES.len()]);
 
 /// How many comparisons of how many pairs.
 #[derive(Debug, Clone, Copy)]
@@ -34,31 +34,37 @@ pub(crate) struct Outcome {
     /// Some gate failed at some look.
     failed: u32,
     /// Which.
-    by: [u32; 3],
+    by: [u32; GATES.len()],
     /// All gates passed at the last look.
     passed: u32,
     /// Ends of the intervals at the last look, the worse ones.
-    ends: [Vec<f64>; 3],
+    ends: [Vec<f64>; GATES.len()],
 }
 
 impl Gates {
     /// Those of a fleet that says nothing.
-    pub(crate) const DEFAULT: Self = Self { cer: 0.02, mos: 0.10, prosody: 0.25 };
+    pub(crate) const DEFAULT: Self = Self([0.02, 0.10, 0.25, 3.0, 6.0]);
 
     pub(crate) fn to_json(self) -> Value {
-        json!({"cer": self.cer, "mos": self.mos, "prosody": self.prosody})
+        by_gate(self.0)
     }
 
-    /// Bound, and the interval of how much worse the candidate is.
-    fn held_against(&self, measure: &Measure) -> Option<(usize, f64, [f64; 2])> {
+    /// Which gate, and the interval of how much worse the candidate is.
+    fn held_against(measure: &Measure) -> Option<(usize, [f64; 2])> {
         let Measure { low, high, .. } = *measure;
         match measure.quantity {
-            Quantity::Cer => Some((0, self.cer, [low, high])),
-            Quantity::Mos => Some((1, self.mos, [-high, -low])),
-            Quantity::Prosody => Some((2, self.prosody, [low, high])),
+            Quantity::Cer => Some((0, [low, high])),
+            Quantity::Mos => Some((1, [-high, -low])),
+            Quantity::Prosody => Some((2, [low, high])),
+            Quantity::Loudness => Some((3, [low, high])),
+            Quantity::Treble => Some((4, [low, high])),
             Quantity::Errors | Quantity::FirstSound | Quantity::Latency => None,
         }
     }
+}
+
+fn by_gate(values: [f64; GATES.len()]) -> Value {
+    GATES.iter().zip(values).map(|(gate, value)| ((*gate).to_owned(), json!(value))).collect()
 }
 
 /// Comparisons, each with the pairs in another order.
@@ -68,20 +74,21 @@ pub(crate) fn runs(samples: &[Sample], rounds: Rounds, gates: &Gates) -> Outcome
     for _ in 0..rounds.runs {
         let pairs = drawn(samples, rounds.pairs, &mut random);
         let mut tally = Tally::new(DESIGN);
-        let mut failed = [false; 3];
-        for pair in pairs {
+        let mut failed = [false; GATES.len()];
+        for (number, pair) in pairs.into_iter().enumerate() {
             tally.push(pair);
-            for measure in tally.measures() {
-                if let Some((gate, bound, [best, _])) = gates.held_against(&measure) {
-                    failed[gate] |= best > bound;
+            let looks = number % LOOK_EVERY == LOOK_EVERY - 1;
+            for measure in looks.then(|| tally.measures()).into_iter().flatten() {
+                if let Some((gate, [best, _])) = Gates::held_against(&measure) {
+                    failed[gate] |= best > gates.0[gate];
                 }
             }
         }
         let mut passed = true;
         for measure in tally.measures() {
-            if let Some((gate, bound, [_, worst])) = gates.held_against(&measure) {
+            if let Some((gate, [_, worst])) = Gates::held_against(&measure) {
                 outcome.ends[gate].push(worst);
-                passed &= worst <= bound;
+                passed &= worst <= gates.0[gate];
             }
         }
         outcome.passed += u32::from(passed);
@@ -118,10 +125,8 @@ impl Outcome {
         json!({
             "failed": self.share(self.failed),
             "passed": self.share(self.passed),
-            "failedBy": {
-                "cer": self.share(self.by[0]), "mos": self.share(self.by[1]), "prosody": self.share(self.by[2]),
-            },
-            "worstEnds90": [self.end(0), self.end(1), self.end(2)],
+            "failedBy": by_gate(self.by.map(|count| self.share(count))),
+            "worstEnds90": by_gate(std::array::from_fn(|gate| self.end(gate))),
         })
     }
 }
@@ -129,36 +134,35 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |count| 100.0 * self.share(count);
-        write!(
-            formatter,
-            "fail {:5.1} % (cer {:5.1}, mos {:5.1}, prosody {:5.1}), pass {:5.1} %; ends {:+.3} {:+.3} {:.3}",
-            percent(self.failed),
-            percent(self.by[0]),
-            percent(self.by[1]),
-            percent(self.by[2]),
-            percent(self.passed),
-            self.end(0),
-            self.end(1),
-            self.end(2),
-        )
+        write!(formatter, "fail {:5.1} %, pass {:5.1} %;", percent(self.failed), percent(self.passed))?;
+        for (gate, name) in GATES.iter().enumerate() {
+            write!(formatter, " {name} {:.1} % to {:+.3}", percent(self.by[gate]), self.end(gate))?;
+        }
+        Ok(())
     }
 }
 
-/// Means of the differences: character error rate, opinion score, prosody.
-pub(crate) struct Means(pub(crate) [f64; 3]);
+/// Means of the differences.
+pub(crate) struct Means([f64; GATES.len()]);
 
 /// Their means and spreads.
 pub(crate) struct Spread {
-    means: [f64; 3],
-    spreads: [f64; 3],
+    means: [f64; GATES.len()],
+    spreads: [f64; GATES.len()],
 }
 
-fn columns(samples: &[Sample]) -> [Vec<f64>; 3] {
+fn columns(samples: &[Sample]) -> [Vec<f64>; GATES.len()] {
     let difference = |sides: Option<[f64; 2]>| sides.map(|[baseline, candidate]| candidate - baseline);
+    let of = |quantity: fn(&Sample) -> Option<[f64; 2]>| {
+        samples.iter().filter_map(|sample| difference(quantity(sample))).collect::<Vec<f64>>()
+    };
+    let size = |values: Vec<f64>| values.into_iter().map(f64::abs).collect();
     [
-        samples.iter().filter_map(|sample| difference(sample.cer)).collect(),
-        samples.iter().filter_map(|sample| difference(sample.mos)).collect(),
+        of(|sample| sample.cer),
+        of(|sample| sample.mos),
         samples.iter().filter_map(|sample| sample.prosody).collect(),
+        size(of(|sample| sample.loudness)),
+        size(of(|sample| sample.treble)),
     ]
 }
 
@@ -180,28 +184,33 @@ pub(crate) fn spread(samples: &[Sample]) -> Spread {
     Spread { means: columns.map(|values| mean(&values)), spreads }
 }
 
+impl Means {
+    pub(crate) fn to_json(&self) -> Value {
+        by_gate(self.0)
+    }
+}
+
 impl fmt::Display for Means {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [cer, mos, prosody] = self.0;
-        write!(formatter, "cer {:+5.1} points, mos {mos:+.3}, prosody {prosody:.3};", cer * 100.0)
+        for (name, mean) in GATES.iter().zip(self.0) {
+            write!(formatter, "{name} {mean:+.3} ")?;
+        }
+        Ok(())
     }
 }
 
 impl Spread {
     pub(crate) fn to_json(&self) -> Value {
-        json!({"means": self.means, "spreads": self.spreads})
+        json!({"means": by_gate(self.means), "spreads": by_gate(self.spreads)})
     }
 }
 
 impl fmt::Display for Spread {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ([cer, mos, prosody], [of_cer, of_mos, of_prosody]) = (self.means, self.spreads);
-        write!(
-            formatter,
-            "the same voice: cer {:+.2} points (spread {:.2}), mos {mos:+.4} (spread {of_mos:.4}), \
-             prosody {prosody:.4} (spread {of_prosody:.4})",
-            cer * 100.0,
-            of_cer * 100.0,
-        )
+        write!(formatter, "the same voice:")?;
+        for (gate, name) in GATES.iter().enumerate() {
+            write!(formatter, " {name} {:+.4} (spread {:.4})", self.means[gate], self.spreads[gate])?;
+        }
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-use std::f64::consts::PI;
+use std::{borrow::Cow, f64::consts::PI};
 
 use crate::HearError;
 
@@ -26,14 +26,14 @@ pub struct Clip {
 impl Clip {
     /// The same sound at another rate, without what that rate cannot hold.
     /// Empty if one of the rates is 0.
-    pub fn at(&self, rate: u32) -> Self {
+    pub fn at(&self, rate: u32) -> Cow<'_, Self> {
         if rate == self.rate {
-            return self.clone();
+            return Cow::Borrowed(self);
         }
-        if rate == 0 || self.rate == 0 {
-            return Self { samples: Vec::new(), rate };
-        }
-        Self { samples: resample(&self.samples, u64::from(self.rate), u64::from(rate)), rate }
+        let silent = rate == 0 || self.rate == 0;
+        let samples =
+            if silent { Vec::new() } else { resample(&self.samples, u64::from(self.rate), u64::from(rate)) };
+        Cow::Owned(Self { samples, rate })
     }
 
     /// Length in seconds; 0 if the rate is 0.
@@ -118,7 +118,8 @@ mod tests {
     #[case(8_000, 16_000)]
     #[case(16_001, 16_000)]
     fn a_tone_keeps_its_pitch_phase_and_strength(#[case] from: u32, #[case] to: u32) {
-        let (resampled, wanted) = (tone(1_000.0, from, 0.5).at(to), tone(1_000.0, to, 0.5));
+        let (tone_before, wanted) = (tone(1_000.0, from, 0.5), tone(1_000.0, to, 0.5));
+        let resampled = tone_before.at(to);
         assert_eq!(resampled.rate, to);
         assert!(resampled.samples.len().abs_diff(wanted.samples.len()) <= 1);
         let inner = 500..wanted.samples.len() - 500;
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_the_lower_rate_cannot_hold_is_gone() {
-        let resampled = tone(10_000.0, 24_000, 0.5).at(16_000);
+        let resampled = tone(10_000.0, 24_000, 0.5).at(16_000).into_owned();
         let inner = &resampled.samples[500..resampled.samples.len() - 500];
         let loudest = inner.iter().fold(0.0_f32, |loudest, sample| loudest.max(sample.abs()));
         assert!(loudest < 1e-3, "{loudest}");

@@ -6,6 +6,7 @@
 mod clip;
 mod decode;
 mod error;
+mod level;
 mod mel;
 mod mos;
 pub mod prosody;
@@ -14,4 +15,6 @@ pub mod whisper;
 pub use clip::{Clip, MAX_RATE, MAX_SECONDS, MIN_RATE};
 pub use decode::{DecodeError, decode};
 pub use error::HearError;
+pub use level::Level;
+pub use mel::RATE as HEARD_RATE;
 pub use mos::{MOS_LICENCE, Mos};

@@ -4,8 +4,8 @@ use std::{f32::consts::TAU, sync::Arc};
 
 use realfft::{RealFftPlanner, RealToComplex};
 
-/// Samples a second of everything that listens.
-pub(crate) const RATE: u32 = 16_000;
+/// Samples a second of everything that listens to words, quality and prosody.
+pub const RATE: u32 = 16_000;
 
 /// A bank of filters over the spectrum of a window: triangles that are equally
 /// wide on Slaney's mel scale, each of the same area.

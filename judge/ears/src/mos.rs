@@ -64,7 +64,8 @@ impl Mos {
     /// [`HearError`]: the clip is empty, too long or no audio.
     pub fn score(&self, clip: &Clip) -> Result<f32, HearError> {
         clip.check()?;
-        let samples = clip.at(RATE).samples;
+        let clip = clip.at(RATE);
+        let samples = &clip.samples;
         let pieces = samples.len().div_ceil(SAMPLES).max(1);
         let mut sum = 0.0;
         for piece in 0..pieces {

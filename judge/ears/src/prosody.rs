@@ -93,7 +93,7 @@ pub fn analyse(clip: &Clip) -> Contour {
     if clip.check().is_err() {
         return Contour::empty();
     }
-    let mut samples = clip.at(RATE).samples;
+    let mut samples = clip.at(RATE).into_owned().samples;
     let mean = samples.iter().sum::<f32>() / samples.len().max(1) as f32;
     samples.iter_mut().for_each(|sample| *sample -= mean);
 

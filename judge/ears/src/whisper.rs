@@ -76,10 +76,11 @@ impl Whisper {
     /// failed.
     pub fn transcribe(&self, clip: &Clip) -> Result<String, HearError> {
         clip.check()?;
-        let samples = clip.at(RATE).samples;
+        let clip = clip.at(RATE);
+        let samples = &clip.samples;
         let mut language = None;
         let mut texts = Vec::new();
-        for range in windows::cut(&samples, SAMPLES) {
+        for range in windows::cut(samples, SAMPLES) {
             let piece = &samples[range];
             let heard = self.network.encode(&self.features(piece))?;
             let spoken = match language {

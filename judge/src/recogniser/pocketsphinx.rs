@@ -175,7 +175,8 @@ impl Drop for Running {
 
 /// The clip as the program reads it: 16-bit samples without a header.
 fn in_memory(clip: &Clip) -> std::io::Result<File> {
-    let samples = clip.at(RATE).samples;
+    let clip = clip.at(RATE);
+    let samples = &clip.samples;
     let bytes: Vec<u8> = samples
         .iter()
         .flat_map(|sample| ((sample * 32_767.0).clamp(-32_768.0, 32_767.0) as i16).to_le_bytes())

@@ -17,6 +17,10 @@ const NEXT_LOOK: f64 = 1.5;
 const FEWEST: f64 = 20.0;
 /// No interval is narrower to either side: equal times by luck prove little.
 const NARROWEST: f64 = 1.01;
+/// No interval reaches further: the largest bound there is lets all pass.
+const WIDEST: f64 = 100.0;
+/// A pair as bad as can be, in milliseconds.
+const WORST: (f64, f64) = (1e-3, 1e12);
 const RESAMPLES: usize = 2000;
 const PERCENTILE: f64 = 0.95;
 
@@ -26,7 +30,11 @@ const PERCENTILE: f64 = 0.95;
 /// spent over looks planned beforehand; between two of them the report repeats
 /// what the last one saw. Each look's interval comes from a bootstrap that
 /// resamples pairs: both sides speak the same texts, so most of what makes one
-/// sample slow makes the other slow as well.
+/// sample slow makes the other slow as well. A bootstrap knows no answer slower
+/// than the slowest it was given, and a rare slow tail may not show in the first
+/// pairs: the upper end, which lets a candidate pass, is resampled with one pair
+/// more, as bad as can be. The lower end, which refuses it, is not: who is slower
+/// in all that was seen is refused early.
 #[derive(Debug, Clone)]
 pub struct Latency {
     design: Design,
@@ -81,21 +89,27 @@ impl Latency {
     fn look(&self, alpha: f64) -> Percentiles {
         let mut random = SmallRng::seed_from_u64(self.seen);
         let (baseline, candidate) = percentiles(&mut self.pairs.clone());
-        let mut resampled = self.pairs.clone();
+        let value = candidate / baseline;
+        let low = quantile(&self.resampled(&self.pairs, &mut random), alpha / 2.0);
+        let and_one_more: Vec<_> = self.pairs.iter().copied().chain([WORST]).collect();
+        let high = quantile(&self.resampled(&and_one_more, &mut random), 1.0 - alpha / 2.0);
+        let (low, high) = (low.min(value / NARROWEST), high.max(value * NARROWEST));
+        let ratio = Estimate { value, low: low.max(1.0 / WIDEST), high: high.min(WIDEST) };
+        Percentiles { count: self.pairs.len() as u64, baseline, candidate, ratio }
+    }
+
+    /// Ratios in sets drawn from some pairs, as many as were measured; sorted.
+    fn resampled(&self, from: &[(f64, f64)], random: &mut SmallRng) -> Vec<f64> {
+        let mut set = self.pairs.clone();
         let mut ratios: Vec<f64> = (0..RESAMPLES)
             .map(|_| {
-                resampled
-                    .iter_mut()
-                    .for_each(|pair| *pair = self.pairs[random.random_range(0..self.pairs.len())]);
-                let (baseline, candidate) = percentiles(&mut resampled);
+                set.iter_mut().for_each(|pair| *pair = from[random.random_range(0..from.len())]);
+                let (baseline, candidate) = percentiles(&mut set);
                 candidate / baseline
             })
             .collect();
         ratios.sort_by(f64::total_cmp);
-        let value = candidate / baseline;
-        let (low, high) = (quantile(&ratios, alpha / 2.0), quantile(&ratios, 1.0 - alpha / 2.0));
-        let ratio = Estimate { value, low: low.min(value / NARROWEST), high: high.max(value * NARROWEST) };
-        Percentiles { count: self.pairs.len() as u64, baseline, candidate, ratio }
+        ratios
     }
 }
 
@@ -163,6 +177,59 @@ mod tests {
         }
         let ratio = latency.last().unwrap().ratio;
         assert!(ratio.low > 1.2 && ratio.high < 1.8, "{ratio:?}");
+    }
+
+    /// The share of comparisons in which any look lets the candidate pass.
+    fn passes(runs: u32, bound: f64, mut pair: impl FnMut(&mut SmallRng) -> (f64, f64)) -> f64 {
+        let mut random = SmallRng::seed_from_u64(7);
+        let passed = (0..runs).filter(|_| {
+            let mut latency = Latency::new(DESIGN);
+            (0..160).any(|_| {
+                let (baseline, candidate) = pair(&mut random);
+                latency.push(baseline, candidate);
+                latency.last().is_some_and(|last| last.ratio.high <= bound)
+            })
+        });
+        f64::from(u32::try_from(passed.count()).unwrap_or(u32::MAX)) / f64::from(runs)
+    }
+
+    #[test]
+    fn a_rare_slow_tail_is_not_overlooked() {
+        let late = |random: &mut SmallRng| if random.random_bool(0.055) { 1000.0 } else { 0.0 };
+        let wrong = passes(40, 1.5, |random| {
+            let (baseline, candidate) = pair(random, 1.0);
+            (baseline.min(500.0), candidate.min(500.0) + late(random))
+        });
+        assert!(wrong <= 0.025, "{wrong}");
+        assert!(passes(20, 1.5, |random| pair(random, 1.0)) >= 0.95);
+    }
+
+    #[test]
+    fn a_voice_that_stalls_as_often_as_the_other_is_not_refused_and_a_slow_one_is() {
+        let mut random = SmallRng::seed_from_u64(9);
+        let mut stall = || if random.random_bool(0.06) { 1000.0 } else { 0.0 };
+        for _ in 0..10 {
+            let mut latency = Latency::new(DESIGN);
+            for number in 0..160 {
+                let text = 300.0 + f64::from(number % 30) * 10.0;
+                latency.push(text + stall(), text + stall());
+                assert!(latency.last().is_none_or(|last| last.ratio.low <= 1.2));
+            }
+        }
+        let mut latency = Latency::new(DESIGN);
+        for number in 0..110 {
+            let text = 300.0 + f64::from(number % 30) * 10.0;
+            latency.push(text, text * 1.5);
+        }
+        assert!(latency.last().unwrap().ratio.low > 1.2);
+    }
+
+    #[test]
+    fn the_largest_bound_lets_all_pass_and_few_pairs_no_other() {
+        let mut latency = Latency::new(Design { alpha: 0.05, aimed_at: 20 });
+        (0..30).for_each(|_| latency.push(100.0, 100.0));
+        let ratio = latency.last().unwrap().ratio;
+        assert!(ratio.high <= 100.0 && ratio.high > 50.0, "{ratio:?}");
     }
 
     #[test]

@@ -5,18 +5,16 @@
 
 mod latency;
 mod mean;
-mod shares;
 
 pub use latency::Latency;
-pub use mean::{Mean, Prior};
-pub use shares::Shares;
+pub use mean::Mean;
 
 /// What intervals are made for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Design {
     /// Share of comparisons in which an interval may ever miss the truth.
     pub alpha: f64,
-    /// Pairs at which intervals are tightest.
+    /// Pairs aimed at: looks at times are planned around them.
     pub aimed_at: u64,
 }
 

@@ -26,7 +26,7 @@ type Change = fn(&Clip) -> Result<Clip>;
 const CHANGES: [(&str, Change); 11] = [
     ("mp3 of 96 kbit/s", mp3),
     ("mp3 of 32 kbit/s", |clip| coded(clip, 32)),
-    ("at 16 kHz", |clip| Ok(clip.at(16_000))),
+    ("at 16 kHz", |clip| Ok(clip.at(16_000).into_owned())),
     ("half as loud, 0.3 s of silence before", |clip| {
         let silence = vec![0.0; clip.rate as usize * 3 / 10];
         let soft = clip.samples.iter().map(|sample| sample * 0.5);
@@ -179,5 +179,8 @@ fn followed_by_silence(clip: &Clip, seconds: f32) -> Clip {
 /// As a tape that runs faster.
 fn pitched(clip: &Clip, factor: f32) -> Clip {
     let rate = (clip.rate as f32 * factor).round() as u32;
-    Clip { samples: Clip { samples: clip.samples.clone(), rate }.at(clip.rate).samples, rate: clip.rate }
+    Clip {
+        samples: Clip { samples: clip.samples.clone(), rate }.at(clip.rate).into_owned().samples,
+        rate: clip.rate,
+    }
 }

@@ -80,7 +80,7 @@ fn loudness_of_the_whole_silence_before_and_another_rate_do_not_count() {
     let padding = vec![0.0; 4_000];
     let softer = clip.samples.iter().map(|sample| sample * 0.3);
     let samples = padding.into_iter().chain(softer).collect();
-    let other = Clip { samples, rate: RATE }.at(24_000);
+    let other = Clip { samples, rate: RATE }.at(24_000).into_owned();
     let (bare, padded) = (analyse(&clip), analyse(&other));
     let found = distance(&bare, &padded);
     assert!(found.total < 0.15, "{found:?}");

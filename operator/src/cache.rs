@@ -1,11 +1,15 @@
 //! What the operator remembers of the cluster: its own objects, cut down to
 //! what decisions need.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::store::{Writer, WriterDropped};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -16,7 +20,7 @@ use ttsfleet_crds::TtsDeployment;
 
 use crate::backoff::Pauses;
 use crate::fleet::build::labels;
-use crate::fleet::ownership;
+use crate::fleet::{identity, ownership};
 use crate::kinds::{ChildWriters, Children, Kind, Live};
 
 const OUR_ANNOTATIONS: &str = "ttsfleet.dev/";
@@ -26,8 +30,13 @@ const OUR_ANNOTATIONS: &str = "ttsfleet.dev/";
 pub struct Caches {
     pub(crate) fleets: Store<TtsDeployment>,
     children: Children,
-    /// The fleets' pods, without their specs.
+    /// What carries the fleets' labels, made by them or not: pods, without their
+    /// specs,
     pods: Store<Pod>,
+    /// the ReplicaSets that tell which of them are theirs,
+    replica_sets: Store<PartialObjectMeta<ReplicaSet>>,
+    /// and what their Services lead to.
+    endpoints: Store<EndpointSlice>,
     /// Whether every kind has been listed once.
     listed: watch::Receiver<bool>,
 }
@@ -37,6 +46,8 @@ pub(crate) struct Writers {
     pub(crate) fleets: Writer<TtsDeployment>,
     pub(crate) children: ChildWriters,
     pub(crate) pods: Writer<Pod>,
+    pub(crate) replica_sets: Writer<PartialObjectMeta<ReplicaSet>>,
+    pub(crate) endpoints: Writer<EndpointSlice>,
     pub(crate) listed: watch::Sender<bool>,
 }
 
@@ -45,14 +56,18 @@ impl Caches {
         let (fleets, fleets_writer) = reflector::store();
         let (children, children_writers) = Children::new();
         let (pods, pods_writer) = reflector::store();
+        let (replica_sets, replica_sets_writer) = reflector::store();
+        let (endpoints, endpoints_writer) = reflector::store();
         let (listed_sender, listed) = watch::channel(false);
         let writers = Writers {
             fleets: fleets_writer,
             children: children_writers,
             pods: pods_writer,
+            replica_sets: replica_sets_writer,
+            endpoints: endpoints_writer,
             listed: listed_sender,
         };
-        (Self { fleets, children, pods, listed }, writers)
+        (Self { fleets, children, pods, replica_sets, endpoints, listed }, writers)
     }
 
     /// Resolves when every kind has been listed once. Deciding on less would
@@ -68,13 +83,19 @@ impl Caches {
     pub(crate) async fn await_lists(self, listed: watch::Sender<bool>) -> Result<(), WriterDropped> {
         self.children.ready().await?;
         self.pods.wait_until_ready().await?;
+        self.replica_sets.wait_until_ready().await?;
+        self.endpoints.wait_until_ready().await?;
         listed.send_replace(true);
         Ok(())
     }
 
     /// Everything about a fleet.
     pub(crate) fn gather(&self, fleet: &TtsDeployment) -> Live {
-        self.children.of_fleet(fleet, of_fleet(fleet, &self.pods))
+        let live = self.children.of_fleet(fleet);
+        let replica_sets = of_fleet(fleet, &self.replica_sets);
+        let labelled = of_fleet(fleet, &self.pods);
+        let pods = identity::own_pods(fleet, &live.deployments, &replica_sets, labelled);
+        Live { pods, endpoints: of_fleet(fleet, &self.endpoints), ..live }
     }
 }
 
@@ -161,15 +182,46 @@ fn is_missing(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
-/// Watches the fleets' pods into a cache.
+/// Watches what carries the fleets' labels as pods into a cache.
 pub(crate) fn pods(
     api: Api<Pod>,
     writer: Writer<Pod>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send {
-    watch(api, writer, watcher::Config::default().labels(labels::SELECTOR), |pod: &mut Pod| {
+    watch(api, writer, watcher::Config::default().labels(labels::OF_ANY_FLEET), |pod: &mut Pod| {
         pod.metadata.managed_fields = None;
         pod.metadata.annotations = None;
         pod.spec = None;
+    })
+}
+
+/// Watches whose the ReplicaSets are. That they count their pods is no news.
+pub(crate) fn replica_sets(
+    api: Api<PartialObjectMeta<ReplicaSet>>,
+    writer: Writer<PartialObjectMeta<ReplicaSet>>,
+) -> impl Stream<Item = Result<PartialObjectMeta<ReplicaSet>, watcher::Error>> + Send {
+    let config = watcher::Config::default().labels(labels::OF_ANY_FLEET);
+    let sets = watch(api, writer, config, |set: &mut PartialObjectMeta<ReplicaSet>| {
+        set.metadata.managed_fields = None;
+        set.metadata.annotations = None;
+    });
+    sets.predicate_filter(whose, Default::default())
+}
+
+fn whose(set: &PartialObjectMeta<ReplicaSet>) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    identity::maker(set).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// Watches what the fleets' Services lead to into a cache.
+pub(crate) fn endpoints(
+    api: Api<EndpointSlice>,
+    writer: Writer<EndpointSlice>,
+) -> impl Stream<Item = Result<EndpointSlice, watcher::Error>> + Send {
+    let config = watcher::Config::default().labels(labels::OF_ANY_FLEET);
+    watch(api, writer, config, |slice: &mut EndpointSlice| {
+        slice.metadata.managed_fields = None;
+        slice.metadata.annotations = None;
     })
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Recorder, Reporter};
@@ -98,20 +97,22 @@ fn controller(
     caches: &Caches,
     writers: Writers,
 ) -> Controller<TtsDeployment> {
-    let Writers { fleets, children, pods, listed } = writers;
+    let Writers { fleets, children, pods, replica_sets, endpoints, listed } = writers;
     // It ends with the watches; a pass that waits then fails.
     tokio::spawn(caches.clone().await_lists(listed));
     let controller =
         Controller::for_stream(cache::fleets(cache::api(client, namespace), fleets), caches.fleets.clone())
-            .watches_stream(cache::pods(cache::api(client, namespace), pods), fleet_of);
+            .watches_stream(cache::pods(cache::api(client, namespace), pods), fleet_of)
+            .watches_stream(cache::replica_sets(cache::api(client, namespace), replica_sets), fleet_of)
+            .watches_stream(cache::endpoints(cache::api(client, namespace), endpoints), fleet_of);
     children.watched_by(controller, client, namespace)
 }
 
-/// A pod's owner is a ReplicaSet, which is not watched: its label says which
-/// fleet it serves.
-fn fleet_of(pod: Pod) -> Option<ObjectRef<TtsDeployment>> {
-    let fleet = pod.labels().get(labels::INSTANCE)?;
-    Some(ObjectRef::new(fleet).within(pod.meta().namespace.as_deref()?))
+/// The fleet that an object speaks of: what it does not own is found by its
+/// label, and whose it is is looked at in the pass.
+fn fleet_of<K: Resource>(object: K) -> Option<ObjectRef<TtsDeployment>> {
+    let fleet = object.labels().get(labels::INSTANCE)?;
+    Some(ObjectRef::new(fleet).within(object.meta().namespace.as_deref()?))
 }
 
 async fn measured(object: Arc<TtsDeployment>, context: Arc<Context>) -> Result<Action, Error> {

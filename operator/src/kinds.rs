@@ -7,6 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -19,6 +20,7 @@ use ttsfleet_crds::TtsDeployment;
 
 use crate::cache::{self, Cache, CacheWriter};
 use crate::fleet::apply::{Applier, ApplyError};
+use crate::fleet::pods::VolumeTrouble;
 use crate::gateway_api::HTTPRoute;
 
 /// A kind of object that fleets consist of.
@@ -90,8 +92,12 @@ macro_rules! kinds {
         #[derive(Clone, Debug, Default)]
         pub struct Live {
             $(#[doc = stringify!($kind)] pub $field: Vec<Arc<$kind>>,)+
-            /// The fleet's pods.
+            /// The pods that its Deployments have made.
             pub pods: Vec<Arc<Pod>>,
+            /// What its Services lead to.
+            pub endpoints: Vec<Arc<EndpointSlice>>,
+            /// What keeps pods from having their volumes.
+            pub volumes: VolumeTrouble,
         }
 
         impl Live {
@@ -99,9 +105,10 @@ macro_rules! kinds {
                 &self,
                 applier: &mut Applier<'_>,
                 wanted: &[(&'static str, String)],
-            ) -> Result<(), ApplyError> {
-                $(applier.prune(&self.$field, wanted).await?;)+
-                Ok(())
+            ) -> Vec<ApplyError> {
+                let mut failed = Vec::new();
+                $(failed.extend(applier.prune(&self.$field, wanted).await);)+
+                failed
             }
         }
 
@@ -129,8 +136,8 @@ macro_rules! kinds {
             }
 
             /// The objects of one fleet.
-            pub(crate) fn of_fleet(&self, fleet: &TtsDeployment, pods: Vec<Arc<Pod>>) -> Live {
-                Live { $($field: self.$field.of_fleet(fleet),)+ pods }
+            pub(crate) fn of_fleet(&self, fleet: &TtsDeployment) -> Live {
+                Live { $($field: self.$field.of_fleet(fleet),)+ ..Live::default() }
             }
         }
 

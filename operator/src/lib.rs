@@ -12,6 +12,8 @@ pub mod key;
 pub mod kinds;
 pub mod leader;
 pub mod metrics;
+#[cfg(test)]
+mod rights;
 pub mod rollout;
 pub mod run;
 

@@ -39,6 +39,11 @@ struct Phase {
     phase: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cause {
+    reason: String,
+}
+
 /// Phases of a rollout, each of which is always counted.
 const PHASES: [RolloutPhase; 6] = [
     RolloutPhase::Staging,
@@ -58,6 +63,7 @@ pub struct Metrics {
     duration: Histogram,
     leader: Gauge,
     fleets: Family<Readiness, Gauge>,
+    degraded: Family<Cause, Gauge>,
     rollouts: Family<Phase, Gauge>,
     rollouts_ended: Family<Ended, Counter>,
     cache: Arc<OnceLock<Store<TtsDeployment>>>,
@@ -71,6 +77,7 @@ impl Default for Metrics {
         let duration = Histogram::new(exponential_buckets(0.001, 4.0, 8));
         let leader = Gauge::default();
         let fleets = Family::default();
+        let degraded = Family::default();
         let rollouts = Family::default();
         let rollouts_ended = Family::default();
         registry.register("reconciles", "Passes over a fleet, by outcome", reconciles.clone());
@@ -78,6 +85,7 @@ impl Default for Metrics {
         registry.register("reconcile_duration_seconds", "How long passes take", duration.clone());
         registry.register("leader", "1 while this replica does the work", leader.clone());
         registry.register("fleets", "Fleets, by whether they are ready", fleets.clone());
+        registry.register("degraded", "Fleets that something is wrong with, by its reason", degraded.clone());
         registry.register("rollouts", "Rollouts under way, by phase", rollouts.clone());
         registry.register("rollouts_ended", "Rollouts that have ended, by outcome", rollouts_ended.clone());
         Self {
@@ -87,6 +95,7 @@ impl Default for Metrics {
             duration,
             leader,
             fleets,
+            degraded,
             rollouts,
             rollouts_ended,
             cache: Arc::default(),
@@ -132,6 +141,10 @@ impl Metrics {
                 .get_or_create(&Readiness { ready: label })
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+        self.degraded.clear();
+        for reason in fleets.iter().filter_map(|fleet| degraded(fleet)) {
+            self.degraded.get_or_create(&Cause { reason }).inc();
+        }
         for phase in PHASES {
             let count = fleets.iter().flat_map(|fleet| phases(fleet)).filter(|other| *other == phase).count();
             let label = Phase { phase: phase.to_string() };
@@ -151,4 +164,43 @@ fn phases(fleet: &TtsDeployment) -> impl Iterator<Item = RolloutPhase> {
 fn is_ready(fleet: &TtsDeployment) -> bool {
     let conditions = fleet.status.iter().flat_map(|status| &status.conditions);
     conditions.into_iter().any(|c| c.type_ == ConditionType::Ready.to_string() && c.status == "True")
+}
+
+fn degraded(fleet: &TtsDeployment) -> Option<String> {
+    let mut conditions = fleet.status.iter().flat_map(|status| &status.conditions);
+    let is_degraded =
+        |type_: &str, status: &str| type_ == ConditionType::Degraded.to_string() && status == "True";
+    conditions.find(|c| is_degraded(&c.type_, &c.status)).map(|condition| condition.reason.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_fleets_is_counted_by_its_reason() {
+        let (store, mut writer) = reflector::store();
+        let metrics = Metrics::default();
+        metrics.watch(store);
+        let mut tell = |name: &str, status: &str| {
+            let fleet = json!({
+                "metadata": {"name": name, "namespace": "studio"}, "spec": {},
+                "status": {"conditions": [{
+                    "type": "Degraded", "status": status, "reason": "StrayPod", "message": "",
+                    "lastTransitionTime": "2026-03-01T12:00:00Z",
+                }]},
+            });
+            writer.apply_watcher_event(&Event::Apply(serde_json::from_value(fleet).expect("a fleet")));
+        };
+        tell("a", "True");
+        tell("b", "True");
+        let line = "ttsfleet_operator_degraded{reason=\"StrayPod\"} ";
+        assert!(metrics.text().expect("text").contains(&format!("{line}2")));
+        tell("a", "False");
+        assert!(metrics.text().expect("text").contains(&format!("{line}1")));
+    }
 }

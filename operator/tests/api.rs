@@ -1,5 +1,6 @@
 //! The operator against a real API server.
 
+mod care;
 mod rollout;
 mod support;
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use ttsfleet_crds::labels::{GATEWAY, INFERENCE, JUDGE, SHADOW};
+use ttsfleet_crds::labels::{BASELINE, GATEWAY, INFERENCE, JUDGE, SHADOW};
 use ttsfleet_crds::{
     GateStatus, PoolStatus, RolloutEntry, RolloutPhase, RolloutStatus, TtsDeployment, TtsDeploymentStatus,
     Verdict,
@@ -58,7 +58,9 @@ fn mark_of(condition: &Condition) -> Mark {
         ("Degraded", _) => Mark::Bad,
         (_, "True") => Mark::Good,
         ("QualityGate", "False") => Mark::Bad,
-        _ if ["Inconclusive", "AwaitingPromotion", "Paused"].contains(&condition.reason.as_str()) => {
+        _ if ["Inconclusive", "AwaitingPromotion", "OffersLess", "Paused"]
+            .contains(&condition.reason.as_str()) =>
+        {
             Mark::Waiting
         }
         _ => Mark::Busy,
@@ -72,8 +74,10 @@ fn pool_row(pool: &PoolStatus, pods: &[Pod], now: Timestamp) -> Row {
         .with([stable_row(pool).with(pods::rows(pods, INFERENCE, name, now))]);
     let row = row.with(pool.rollout.as_ref().map(|rollout| {
         let shadow = pods::rows(pods, SHADOW, name, now);
+        let baseline = pods::rows(pods, BASELINE, name, now);
         let judge = pods::rows(pods, JUDGE, name, now);
-        rollout_row(rollout, pool.history.first(), now).with(shadow).with(judge).with(findings(rollout))
+        let row = rollout_row(rollout, pool.history.first(), now);
+        row.with(shadow).with(baseline).with(judge).with(findings(rollout))
     }));
     let past = history::rows(&pool.history, now).into_iter().take(SHOWN_ENTRIES);
     let past: Vec<Row> = past.collect();
@@ -125,8 +129,8 @@ fn findings(rollout: &RolloutStatus) -> Vec<Row> {
     if rollout.gates.is_empty() && rollout.samples == 0 {
         return vec![];
     }
-    let pairs = Row::new("pairs").info(format!("{} of {} compared", rollout.samples, rollout.min_samples));
-    std::iter::once(pairs).chain(rollout.gates.iter().map(gate_row)).collect()
+    let texts = Row::new("texts").info(format!("{} of {} compared", rollout.samples, rollout.min_samples));
+    std::iter::once(texts).chain(rollout.gates.iter().map(gate_row)).collect()
 }
 
 fn gate_row(gate: &GateStatus) -> Row {

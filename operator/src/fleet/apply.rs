@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use ttsfleet_crds::conditions::Reason;
 
 use super::build::{Wanted, labels};
+use super::identity::{self, Owner};
 use super::status::Problem;
 use super::validate::Fleet;
 use super::{diff, ownership, repairs::Repairs};
@@ -76,6 +77,11 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Whether another try may succeed without anybody acting.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Transient { .. })
+    }
+
     /// How the fleet's status puts it.
     pub fn problem(&self) -> Problem {
         let reason = match self {
@@ -104,6 +110,15 @@ pub struct Changes {
     pub removed: Vec<String>,
 }
 
+/// An object that is not as it shall be.
+#[derive(Debug)]
+pub struct Unwritten {
+    /// Whether nobody's request depends on it.
+    pub is_of_trial: bool,
+    /// Why.
+    pub error: ApplyError,
+}
+
 /// Writes one fleet's objects.
 pub struct Applier<'a> {
     /// Where to.
@@ -121,19 +136,38 @@ pub struct Applier<'a> {
 }
 
 impl Applier<'_> {
-    /// Makes all objects what they shall be, and `live` what they are then.
-    /// The first failure ends the pass.
-    pub async fn apply(&mut self, wanted: &Wanted, live: &mut Live) -> Result<(), ApplyError> {
-        let Wanted { serving, exposing } = wanted;
-        for child in serving {
-            child.ensure(self, live).await?;
+    /// Makes all objects what they shall be, and `live` what they are then. Each
+    /// is tried, whatever became of the others; gives what could not be written,
+    /// what callers depend on first.
+    pub async fn apply(&mut self, wanted: &Wanted, live: &mut Live) -> Vec<Unwritten> {
+        let (mut failed, mut routed) = (Vec::new(), true);
+        let is_new = live.deployments.is_empty();
+        let route = ("ConfigMap", labels::gateway_object(&self.fleet.name));
+        for child in &wanted.serving {
+            let conflict = |failed: &Unwritten| matches!(failed.error, ApplyError::NameConflict { .. });
+            // Nothing is started in the first place that could not be reached.
+            if is_new && matches!(child, Child::Deployment(_)) && failed.iter().any(conflict) {
+                continue;
+            }
+            if let Err(error) = child.ensure(self, live).await {
+                routed &= child.identity() != route;
+                failed.push(Unwritten { is_of_trial: false, error });
+            }
         }
-        let identities: Vec<_> = serving.iter().chain(exposing).map(Child::identity).collect();
-        live.prune(self, &identities).await?;
-        for child in exposing {
-            child.ensure(self, live).await?;
+        // Pods go after the gateway was told to leave them alone.
+        if routed {
+            let identities: Vec<_> = wanted.all().map(Child::identity).collect();
+            let errors = live.prune(self, &identities).await;
+            failed.extend(errors.into_iter().map(|error| Unwritten { is_of_trial: false, error }));
         }
-        Ok(())
+        for (children, is_of_trial) in [(&wanted.exposing, false), (&wanted.trying, true)] {
+            for child in children {
+                if let Err(error) = child.ensure(self, live).await {
+                    failed.push(Unwritten { is_of_trial, error });
+                }
+            }
+        }
+        failed
     }
 
     /// Writes what is on record of a pool, over the version that it was decided
@@ -203,7 +237,10 @@ impl Applier<'_> {
         if ownership::intruder(current.meta()).is_some() {
             self.take_over(&api, &name).await?;
         }
-        let updated = self.patch(&api, wanted).await?;
+        let mut updated = self.patch(&api, wanted).await?;
+        if drift(wanted, updated.as_ref()).is_some() && ownership::intruder(updated.meta()).is_none() {
+            updated = self.overwrite(&api, wanted).await?;
+        }
         match drift(wanted, updated.as_ref()) {
             // A webhook, most likely: the answer is not what was written.
             Some(by) => Err(ApplyError::Overridden { object, by }),
@@ -214,16 +251,18 @@ impl Applier<'_> {
         }
     }
 
-    /// Removes objects of the fleet that are not among the wanted ones.
+    /// Removes objects of the fleet that are not among the wanted ones; gives what
+    /// could not be removed.
     pub(crate) async fn prune<K: Kind>(
         &mut self,
         live: &[Arc<K>],
         wanted: &[(&'static str, String)],
-    ) -> Result<(), ApplyError> {
+    ) -> Vec<ApplyError> {
+        let mut failed = Vec::new();
         let api: Api<K> = Api::namespaced(self.client.clone(), &self.fleet.namespace);
         let kind = K::kind(&());
         let unwanted = live.iter().filter(|object| {
-            let owned = controller(object.as_ref()).is_some_and(|owner| owner.uid == self.fleet.owner.uid);
+            let owned = identity::owner(object.as_ref(), &self.fleet.owner) == Owner::Fleet;
             let stays = wanted.iter().any(|(other, name)| *other == kind && *name == object.name_any());
             owned && !stays && object.meta().deletion_timestamp.is_none()
         });
@@ -233,14 +272,16 @@ impl Applier<'_> {
             let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
             match api.delete(&name, &params).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
-                result => {
-                    result.map_err(|error| classify::<K>(&name, error))?;
+                Err(error) => {
+                    failed.push(classify::<K>(&name, error));
+                    continue;
                 }
+                Ok(_) => {}
             }
             self.metrics.wrote(&kind, "delete");
             self.changes.removed.push(describe::<K>(&name));
         }
-        Ok(())
+        failed
     }
 
     async fn patch<K: Kind>(&self, api: &Api<K>, wanted: &K) -> Result<Arc<K>, ApplyError> {
@@ -249,6 +290,19 @@ impl Applier<'_> {
         let result = api.patch(&name, &params, &Patch::Apply(wanted)).await;
         self.metrics.wrote(&K::kind(&()), "apply");
         result.map(Arc::new).map_err(|error| classify::<K>(&name, error))
+    }
+
+    /// Writes the whole object anew. An apply removes only what somebody is on
+    /// record for, and a webhook that is gone may have left something behind that
+    /// nobody is.
+    async fn overwrite<K: Kind>(&self, api: &Api<K>, wanted: &K) -> Result<Arc<K>, ApplyError> {
+        let name = wanted.name_any();
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let result = api.patch(&name, &params, &Patch::Merge(wanted)).await;
+        self.metrics.wrote(&K::kind(&()), "overwrite");
+        result.map_err(|error| classify::<K>(&name, error))?;
+        self.take_over(api, &name).await?;
+        self.patch(api, wanted).await
     }
 
     /// Records as ours what others wrote, so that the next apply removes it.
@@ -275,24 +329,12 @@ impl Applier<'_> {
     }
 
     fn check_owner<K: Kind>(&self, object: &str, current: &K) -> Result<(), ApplyError> {
-        let fleet = &self.fleet.owner;
-        match controller(current) {
-            Some(owner) if owner.uid == fleet.uid => {}
-            Some(owner) if (&owner.kind, &owner.name) == (&fleet.kind, &fleet.name) => {
-                return Err(ApplyError::Leaving(object.to_owned()));
-            }
-            Some(owner) => {
-                let owner = format!("{} {}", owner.kind, owner.name);
-                return Err(ApplyError::NameConflict { object: object.to_owned(), owner });
-            }
-            // Left behind by `kubectl delete --cascade=orphan`: taken in again.
-            None if labels::fleet(&self.fleet.name)
-                .iter()
-                .all(|label| current.labels().get(label.0) == Some(label.1)) => {}
-            None => {
-                let owner = "no TtsDeployment".to_owned();
-                return Err(ApplyError::NameConflict { object: object.to_owned(), owner });
-            }
+        let conflict = |owner| Err(ApplyError::NameConflict { object: object.to_owned(), owner });
+        match identity::owner(current, &self.fleet.owner) {
+            Owner::Fleet | Owner::Orphan => {}
+            Owner::Predecessor => return Err(ApplyError::Leaving(object.to_owned())),
+            Owner::Other(owner) => return conflict(format!("{} {}", owner.kind, owner.name)),
+            Owner::Nobody => return conflict("no TtsDeployment".to_owned()),
         }
         match current.meta().deletion_timestamp {
             Some(_) => Err(ApplyError::Leaving(object.to_owned())),
@@ -305,10 +347,6 @@ impl Applier<'_> {
 fn drift<K: Kind>(wanted: &K, live: &K) -> Option<String> {
     let (wanted, value) = (serde_json::to_value(wanted).ok()?, serde_json::to_value(live).ok()?);
     diff::first_difference(&wanted, &value).or_else(|| ownership::intruder(live.meta()).map(str::to_owned))
-}
-
-fn controller<K: Resource>(object: &K) -> Option<&OwnerReference> {
-    object.owner_references().iter().find(|owner| owner.controller == Some(true))
 }
 
 fn describe<K: Resource<DynamicType = ()>>(name: &str) -> String {

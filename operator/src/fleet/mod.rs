@@ -1,14 +1,18 @@
 //! One fleet: gather → validate → look at models → build → apply → have pods
 //! follow → status.
 
+mod account;
 pub mod apply;
 pub mod build;
 pub mod diff;
 pub mod events;
+pub mod identity;
 pub mod models;
 pub mod ownership;
 pub mod pods;
 pub mod reconcile;
 pub mod repairs;
 pub mod status;
+mod traffic;
 pub mod validate;
+mod volumes;

@@ -7,6 +7,7 @@ mod memory;
 mod observe;
 mod prompts;
 mod record;
+mod unmade;
 
 use std::time::Duration;
 
@@ -83,6 +84,10 @@ async fn examine_pool(
     let mut observed = observe::pool(context, fleet, pool, &plan, live, now).await?;
     if let Prompts::Missing(words) = &plan.prompts {
         observed.view.judge_problem = Some(words.clone());
+    }
+    if observed.view.shadow.is_empty() {
+        let told = context.memory.trial(&fleet.owner.uid);
+        observed.view.shadow.extend(unmade::shadow(fleet, pool, &live.deployments, told));
     }
     if let Some(model) = observed.view.served_by_most().filter(|_| before.is_first) {
         // The record was lost: what callers hear is not replaced untested.

@@ -1,6 +1,8 @@
 //! What is wrong with the pods, in words.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
@@ -16,23 +18,111 @@ use crate::rollout::{self, ProblemKind};
 
 /// How long a container must have run before its last end is forgotten.
 const MEMORY_OF_AN_END: SignedDuration = SignedDuration::from_mins(10);
+/// How long a pod may wait for its volumes, which take a moment.
+const PATIENCE_WITH_VOLUMES: SignedDuration = SignedDuration::from_secs(20);
+/// How often one that waits for longer is looked at.
+const LOOK_AT_VOLUMES: Duration = Duration::from_secs(15);
 const LONGEST_QUOTE: usize = 400;
 /// Exit codes from here on stand for signals.
 const FIRST_SIGNAL: i32 = 128;
 
-/// The worst thing wrong with the pods.
-pub fn diagnose(fleet: &Fleet, pods: &[Arc<Pod>], now: Timestamp) -> Option<Problem> {
-    let staying = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    let mut problems: Vec<Problem> =
-        staying.filter_map(|pod| examine(Part::serving(fleet, pod)?, pod, now)).collect();
-    problems.sort_by(|a, b| (rank(a.reason), &a.message).cmp(&(rank(b.reason), &b.message)));
-    problems.into_iter().next()
+/// What keeps pods from having their volumes, by their uids.
+pub type VolumeTrouble = HashMap<String, String>;
+
+/// The worst thing wrong with the pods. What became of those that are over is
+/// told for a while, where others are missing in their place and nothing is
+/// wrong with these.
+pub fn diagnose(
+    fleet: &Fleet,
+    pods: &[Arc<Pod>],
+    volumes: &VolumeTrouble,
+    now: Timestamp,
+) -> Option<Problem> {
+    let staying = || pods.iter().filter(|pod| !is_leaving(pod));
+    let ready = |part: Part<'_>| {
+        let of_part =
+            |pod: &&Arc<Pod>| Part::serving(fleet, pod).is_some_and(|other| other.path() == part.path());
+        staying().filter(|pod| is_ready(pod) && !is_over(pod)).filter(of_part).count()
+    };
+    let problems = staying().filter_map(|pod| {
+        let part = Part::serving(fleet, pod)?;
+        let problem = examine(part, pod, volumes, now)?;
+        if !is_over(pod) {
+            return Some((false, problem));
+        }
+        let until = ended_at(pod).and_then(|at| at.checked_add(MEMORY_OF_AN_END).ok());
+        let tells = until.is_none_or(|until| now < until) && ready(part) < part.wanted();
+        tells.then_some((true, Problem { until, ..problem }))
+    });
+    problems
+        .min_by(|(over, a), (other, b)| {
+            (over, rank(a.reason), &a.message).cmp(&(other, rank(b.reason), &b.message))
+        })
+        .map(|(_, problem)| problem)
+}
+
+/// When a pod that waits is to be looked at again, although nothing tells that
+/// it still does.
+pub(super) fn next_look(pods: &[Arc<Pod>], now: Timestamp) -> Option<Duration> {
+    let waits = pods.iter().filter(|pod| !is_leaving(pod)).filter_map(|pod| scheduled_without_volumes(pod));
+    let left = waits.map(|since| {
+        let left = Duration::try_from(PATIENCE_WITH_VOLUMES - now.duration_since(since)).unwrap_or_default();
+        if left.is_zero() { LOOK_AT_VOLUMES } else { left }
+    });
+    left.min()
+}
+
+/// Whether a pod has been waiting for its volumes for too long.
+pub(super) fn waits_for_volumes(pod: &Pod, now: Timestamp) -> bool {
+    scheduled_without_volumes(pod).is_some_and(|since| now.duration_since(since) >= PATIENCE_WITH_VOLUMES)
+}
+
+/// Since when a pod has a node and not yet what comes before its containers; the
+/// kubelet reports that, so that a long pull of an image is told from it.
+fn scheduled_without_volumes(pod: &Pod) -> Option<Timestamp> {
+    let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Pending"))?;
+    let condition = |type_| status.conditions.iter().flatten().find(|condition| condition.type_ == type_);
+    condition("PodReadyToStartContainers").filter(|condition| condition.status == "False")?;
+    let scheduled = condition("PodScheduled").filter(|condition| condition.status == "True")?;
+    scheduled.last_transition_time.as_ref().map(|at| at.0)
+}
+
+/// Whether a pod takes requests.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Whether a pod is being deleted.
+pub(crate) fn is_leaving(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
+}
+
+/// Whether a pod has ended for good; the cluster keeps it for a long time.
+pub(crate) fn is_over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded"))
+}
+
+/// When a pod that is over ended, as far as its status tells.
+fn ended_at(pod: &Pod) -> Option<Timestamp> {
+    let status = pod.status.as_ref()?;
+    let changed =
+        status.conditions.iter().flatten().filter_map(|condition| condition.last_transition_time.as_ref());
+    let states = status.container_statuses.iter().flatten().filter_map(|container| container.state.as_ref());
+    let ended = states.filter_map(|state| state.terminated.as_ref()?.finished_at.as_ref());
+    changed.chain(ended).chain(&status.start_time).map(|at| at.0).max()
 }
 
 /// What is wrong with one pod, be it there to serve or for a trial.
-pub(crate) fn trouble(fleet: &Fleet, pod: &Pod, now: Timestamp) -> Option<rollout::Problem> {
+pub(crate) fn trouble(
+    fleet: &Fleet,
+    pod: &Pod,
+    volumes: &VolumeTrouble,
+    now: Timestamp,
+) -> Option<rollout::Problem> {
     let part = Part::serving(fleet, pod).or_else(|| Part::of_trial(fleet, pod))?;
-    let Problem { reason, message, .. } = examine(part, pod, now)?;
+    let Problem { reason, message, .. } = examine(part, pod, volumes, now)?;
     let kind = match reason {
         Reason::Unschedulable => ProblemKind::Unschedulable,
         Reason::OutOfMemory | Reason::CrashLooping | Reason::ModelLoadFailed => ProblemKind::Crashed,
@@ -49,8 +139,9 @@ fn rank(reason: Reason) -> u8 {
         Reason::CrashLooping => 1,
         Reason::ModelLoadFailed => 2,
         Reason::ImageUnavailable => 3,
-        Reason::Evicted => 4,
-        _ => 5,
+        Reason::VolumeUnavailable => 4,
+        Reason::Evicted => 5,
+        _ => 6,
     }
 }
 
@@ -59,6 +150,7 @@ fn rank(reason: Reason) -> u8 {
 enum Part<'a> {
     Pool(&'a FleetPool),
     Gateway(&'a Fleet),
+    /// The pods of the two models that are compared.
     Shadow(&'a FleetPool),
     Judge(&'a Fleet),
 }
@@ -79,7 +171,7 @@ impl<'a> Part<'a> {
         let name = pod.labels().get(labels::TRIAL_OF)?;
         let pool = fleet.pools.iter().find(|pool| pool.name == *name)?;
         match pod.labels().get(labels::COMPONENT)?.as_str() {
-            labels::SHADOW => Some(Self::Shadow(pool)),
+            labels::SHADOW | labels::BASELINE => Some(Self::Shadow(pool)),
             labels::JUDGE => Some(Self::Judge(fleet)),
             _ => None,
         }
@@ -93,10 +185,19 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Pods that shall serve.
+    fn wanted(self) -> usize {
+        let wanted = match self {
+            Self::Pool(pool) | Self::Shadow(pool) => pool.replicas,
+            Self::Gateway(fleet) | Self::Judge(fleet) => fleet.gateway.replicas,
+        };
+        usize::try_from(wanted).unwrap_or(0)
+    }
+
     /// Its entry in the spec.
     fn path(self) -> String {
         match self {
-            // A shadow's pods are of the pool's shape.
+            // A trial's pods are of the pool's shape.
             Self::Pool(pool) | Self::Shadow(pool) => format!("spec.pools[{}]", pool.name),
             Self::Gateway(_) => "spec.gateway".to_owned(),
             Self::Judge(_) => "spec.rollout.judge".to_owned(),
@@ -108,7 +209,7 @@ impl<'a> Part<'a> {
     }
 }
 
-fn examine(part: Part<'_>, pod: &Pod, now: Timestamp) -> Option<Problem> {
+fn examine(part: Part<'_>, pod: &Pod, volumes: &VolumeTrouble, now: Timestamp) -> Option<Problem> {
     let status = pod.status.as_ref()?;
     if status.reason.as_deref() == Some("Evicted") {
         let message = format!("Pod {} was evicted: {}", pod.name_any(), quote(status.message.as_deref()));
@@ -117,6 +218,10 @@ fn examine(part: Part<'_>, pod: &Pod, now: Timestamp) -> Option<Problem> {
     let unschedulable = status.conditions.iter().flatten().find(|condition| is_unschedulable(condition));
     if let Some(condition) = unschedulable {
         return Some(unschedulable_problem(part, pod, condition));
+    }
+    if waits_for_volumes(pod, now) {
+        let words = pod.metadata.uid.as_ref().and_then(|uid| volumes.get(uid));
+        return volume_problem(part, pod, words.map(String::as_str));
     }
     let container =
         status.container_statuses.iter().flatten().find(|status| status.name == part.container())?;
@@ -151,6 +256,27 @@ fn unschedulable_problem(part: Part<'_>, pod: &Pod, condition: &PodCondition) ->
     };
     let message = format!("Pod {} cannot be scheduled: {words} {advice}", pod.name_any());
     Problem { reason: Reason::Unschedulable, message, until: None }
+}
+
+/// Without a word of the kubelet's only what must be there is named.
+fn volume_problem(part: Part<'_>, pod: &Pod, words: Option<&str>) -> Option<Problem> {
+    let keys = match part {
+        Part::Gateway(fleet) => fleet.gateway.api_keys.as_deref(),
+        _ => None,
+    };
+    let advice = match keys {
+        Some(secret) => format!(
+            "Its pods need Secret {secret}: make it, or name another in spec.routing.tierFrom.apiKeySecretRef."
+        ),
+        None => format!("Make what is missing, or change {}.", part.path()),
+    };
+    let words = match (words, keys) {
+        (Some(words), _) => format!(": {}", quote(Some(words)).trim_end_matches('.')),
+        (None, Some(_)) => String::new(),
+        (None, None) => return None,
+    };
+    let message = format!("Pod {} waits for a volume{words}. {advice}", pod.name_any());
+    Some(Problem { reason: Reason::VolumeUnavailable, message, until: None })
 }
 
 fn examine_container(part: Part<'_>, pod: &str, status: &ContainerStatus, now: Timestamp) -> Option<Problem> {

@@ -1,6 +1,6 @@
 //! One pass over one fleet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use serde_json::json;
 use ttsfleet_crds::conditions::Reason;
 use ttsfleet_crds::{TtsDeployment, TtsDeploymentStatus};
 
-use super::apply::{Applier, ApplyError, Changes};
+use super::account::{self, Account};
+use super::apply::{Applier, ApplyError, Changes, Unwritten};
 use super::build::{PoolPlan, Settings, build};
 use super::models::{self, Memory};
 use super::repairs::Repairs;
 use super::status::{self, PoolProgress, Problem, View};
 use super::validate::{Fleet, Invalid, validate};
-use super::{events, pods};
+use super::{events, pods, traffic, volumes};
 use crate::admin::Pods;
 use crate::cache::Caches;
 use crate::kinds::Live;
@@ -89,13 +90,17 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
         Ok(fleet) => carry_out(&context, &object, fleet, &mut live, now).await?,
         Err(invalid) => Pass::invalid(&invalid),
     };
-    let pods = pass.fleet.as_ref().and_then(|fleet| pods::diagnose(fleet, &live.pods, now));
-    let recheck = [recheck(pass.obstacle.as_ref(), pods.as_ref(), now), pass.recheck];
+    let seen = pass.fleet.as_ref().map(|fleet| look(&context, fleet, &live, &pass.account, now));
+    let Seen { problems, unreached, recheck: look_again } = seen.unwrap_or_default();
+    let known = pass.obstacle.iter().chain(&pass.trial).chain(&problems);
+    let recheck = [recheck(known, now), look_again, pass.recheck];
     let status = status::derive(&View {
         object: &object,
         deployments: &live.deployments,
         obstacle: pass.obstacle.take(),
-        pods,
+        problems,
+        trial: pass.trial.take(),
+        unreached,
         models: std::mem::take(&mut pass.models),
         now,
     });
@@ -118,11 +123,37 @@ impl Context {
     }
 }
 
+/// What was seen of pods and traffic.
+#[derive(Default)]
+struct Seen {
+    /// What is wrong, the worst first.
+    problems: Vec<Problem>,
+    /// Ready pods that no request reaches.
+    unreached: BTreeMap<String, i32>,
+    recheck: Option<Duration>,
+}
+
+fn look(context: &Context, fleet: &Fleet, live: &Live, account: &Account, now: Timestamp) -> Seen {
+    let found = traffic::differences(fleet, live);
+    let (lasting, grace) = context.memory.lasting(&fleet.owner.uid, found, now);
+    let problems = account.problem(fleet).into_iter();
+    let problems = problems.chain(pods::diagnose(fleet, &live.pods, &live.volumes, now));
+    Seen {
+        problems: problems.chain(traffic::problems(fleet, &lasting)).collect(),
+        unreached: traffic::unreached(&lasting),
+        recheck: [grace, pods::next_look(&live.pods, now)].into_iter().flatten().min(),
+    }
+}
+
 /// What became of the children and the models.
 #[derive(Default)]
 struct Pass {
     fleet: Option<Fleet>,
+    account: Account,
+    /// What callers depend on and is not as it shall be.
     obstacle: Option<Problem>,
+    /// The same of what a model is tried with.
+    trial: Option<Problem>,
     /// What the next try may solve: the pass is repeated.
     failed: Option<ApplyError>,
     changes: Changes,
@@ -136,6 +167,20 @@ impl Pass {
         let obstacle = Problem { reason: Reason::InvalidSpec, message: invalid.to_string(), until: None };
         Self { obstacle: Some(obstacle), ..Self::default() }
     }
+
+    /// Takes in what could not be written. What the next try may solve is told
+    /// only once some have failed.
+    fn note(&mut self, unwritten: Vec<Unwritten>, tells_all: bool) {
+        for Unwritten { is_of_trial, error } in unwritten {
+            let place = if is_of_trial { &mut self.trial } else { &mut self.obstacle };
+            if place.is_none() && (tells_all || !error.is_transient()) {
+                *place = Some(error.problem());
+            }
+            if self.failed.is_none() && error.is_transient() {
+                self.failed = Some(error);
+            }
+        }
+    }
 }
 
 /// Looks at the pools' models, puts on record what follows, makes the children
@@ -147,32 +192,30 @@ async fn carry_out(
     live: &mut Live,
     now: Timestamp,
 ) -> Result<Pass, Error> {
+    live.volumes = volumes::trouble(context, &fleet, &live.pods, now).await;
     let pools = models::examine(context, object, &fleet, live, now).await?;
     let plans: Vec<PoolPlan> = pools.iter().map(|pool| pool.plan.clone()).collect();
-    let wanted = build(&fleet, &context.settings, &plans)?;
+    let account = account::examine(&fleet, live);
+    let wanted = build(&fleet, &context.settings, &plans, account.stamp.as_deref())?;
     let Context { client, repairs, metrics, .. } = context;
     let mut applier = Applier { client, repairs, metrics, now, fleet: &fleet, changes: Changes::default() };
     let recorded = models::put_on_record(context, &mut applier, &pools, live).await;
-    let mut pass = Pass { models: models::progress(&pools), ..Pass::default() };
-    let written = match recorded {
+    let mut pass = Pass { models: models::progress(&pools), account, ..Pass::default() };
+    let unwritten = match recorded {
         Ok(()) => {
-            let written = applier.apply(&wanted, live).await;
+            let unwritten = applier.apply(&wanted, live).await;
             pass.recheck = models::recheck(&pools);
             // What is there keeps serving, and is reported. Pods go on with their
             // models, whatever keeps other objects from being as they shall be.
             pass.notes = models::carry_out(context, &fleet, &pools).await;
-            written
+            unwritten
         }
         // What is not on record has not happened.
-        Err(error @ ApplyError::Transient { .. }) => return Err(error.into()),
-        Err(error) => Err(error),
+        Err(error) if error.is_transient() => return Err(error.into()),
+        Err(error) => vec![Unwritten { is_of_trial: false, error }],
     };
-    if let Err(error) = written {
-        let is_transient = matches!(error, ApplyError::Transient { .. });
-        let is_lasting = !is_transient || context.failures.in_a_row(object) >= FAILURES_TOLD;
-        pass.obstacle = is_lasting.then(|| error.problem());
-        pass.failed = is_transient.then_some(error);
-    }
+    pass.note(unwritten, context.failures.in_a_row(object) >= FAILURES_TOLD);
+    context.memory.tried(&fleet.owner.uid, pass.trial.as_ref().map(|problem| problem.message.clone()));
     pass.changes = applier.changes;
     pass.fleet = Some(fleet);
     Ok(pass)
@@ -180,20 +223,23 @@ async fn carry_out(
 
 /// When to look again although nothing has changed. Objects of others are not
 /// watched, so their going away is not noticed otherwise.
-fn recheck(obstacle: Option<&Problem>, pods: Option<&Problem>, now: Timestamp) -> Option<Duration> {
-    let obstacle = obstacle.and_then(|problem| match problem.reason {
-        Reason::WaitingForCleanup => Some(Duration::from_secs(1)),
-        Reason::NameConflict | Reason::Overridden | Reason::ExposeUnavailable => {
-            Some(Duration::from_secs(15))
-        }
-        Reason::ChangeRefused => Some(Duration::from_secs(60)),
-        _ => None,
+fn recheck<'a>(known: impl Iterator<Item = &'a Problem>, now: Timestamp) -> Option<Duration> {
+    let times = known.flat_map(|problem| {
+        let by_reason = match problem.reason {
+            Reason::WaitingForCleanup => Some(Duration::from_secs(1)),
+            Reason::NameConflict | Reason::Overridden | Reason::ExposeUnavailable => {
+                Some(Duration::from_secs(15))
+            }
+            Reason::ChangeRefused => Some(Duration::from_secs(60)),
+            _ => None,
+        };
+        let by_end = problem.until.map(|until| {
+            let remaining = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+            remaining + Duration::from_secs(1)
+        });
+        [by_reason, by_end]
     });
-    let pods = pods.and_then(|problem| problem.until).map(|until| {
-        let remaining = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-        remaining + Duration::from_secs(1)
-    });
-    [obstacle, pods].into_iter().flatten().min()
+    times.flatten().min()
 }
 
 async fn write_status(
@@ -290,7 +336,7 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let until = now.checked_add(jiff::SignedDuration::from_secs(30)).ok();
         let pods = Problem { reason: Reason::OutOfMemory, message: String::new(), until };
-        assert_eq!(recheck(None, Some(&pods), now), Some(Duration::from_secs(31)));
-        assert_eq!(recheck(None, None, now), None, "a fleet at rest is left alone");
+        assert_eq!(recheck([&pods].into_iter(), now), Some(Duration::from_secs(31)));
+        assert_eq!(recheck([].into_iter(), now), None, "a fleet at rest is left alone");
     }
 }

@@ -2,6 +2,7 @@
 
 mod models;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -36,8 +37,12 @@ pub struct View<'a> {
     pub deployments: &'a [Arc<Deployment>],
     /// What keeps the objects from being as they shall be.
     pub obstacle: Option<Problem>,
-    /// What is wrong with the pods.
-    pub pods: Option<Problem>,
+    /// What else is wrong, the worst first.
+    pub problems: Vec<Problem>,
+    /// What keeps a model from being tried, which is no fault of the fleet's.
+    pub trial: Option<Problem>,
+    /// Ready pods that no request reaches, by pool or as `gateway`.
+    pub unreached: BTreeMap<String, i32>,
     /// How the pools' models get on; empty where that was not looked at, and
     /// what was said of it before stays.
     pub models: Vec<PoolProgress>,
@@ -66,6 +71,7 @@ struct Count {
     wanted: i32,
     there: i32,
     current: i32,
+    /// Ready, and reached by requests.
     ready: i32,
     /// The Deployment controller has seen the latest template and brought it
     /// up at least once.
@@ -124,7 +130,8 @@ impl Counts {
         let fleet = view.object.name_any();
         let count = |name: &str, object: String, wanted| {
             let deployment = view.deployments.iter().find(|deployment| deployment.name_any() == object);
-            Count::of(name, wanted, deployment.map(Arc::as_ref))
+            let unreached = view.unreached.get(name).copied().unwrap_or(0);
+            Count::of(name, wanted, deployment.map(Arc::as_ref), unreached)
         };
         let pool = |pool: &Pool| {
             let wanted = pool.replicas.unwrap_or(spec.replicas);
@@ -153,15 +160,22 @@ impl Counts {
         self.all().any(Count::rolling)
     }
 
-    /// How many of the pods wanted `number` says, part by part.
+    /// How many of the pods wanted `number` says, part by part. More than that are
+    /// there while pods are replaced or removed.
     fn tally(&self, number: impl Fn(&Count) -> i32) -> String {
-        let parts = self.all().map(|count| format!("{} {} of {}", count.name, number(count), count.wanted));
-        parts.collect::<Vec<_>>().join(", ")
+        let part = |count: &Count| {
+            let (name, wanted, number) = (&count.name, count.wanted, number(count));
+            match number - wanted {
+                more @ 1.. => format!("{name} {wanted} of {wanted} and {more} more"),
+                _ => format!("{name} {number} of {wanted}"),
+            }
+        };
+        self.all().map(part).collect::<Vec<_>>().join(", ")
     }
 }
 
 impl Count {
-    fn of(name: &str, wanted: i32, deployment: Option<&Deployment>) -> Self {
+    fn of(name: &str, wanted: i32, deployment: Option<&Deployment>, unreached: i32) -> Self {
         let none = DeploymentStatus::default();
         let status = deployment.and_then(|deployment| deployment.status.as_ref()).unwrap_or(&none);
         let seen = deployment.is_some_and(|d| status.observed_generation >= d.metadata.generation);
@@ -171,7 +185,7 @@ impl Count {
             wanted,
             there: status.replicas.unwrap_or(0),
             current: status.updated_replicas.unwrap_or(0),
-            ready: status.ready_replicas.unwrap_or(0),
+            ready: (status.ready_replicas.unwrap_or(0) - unreached).max(0),
             settled: seen && (brought_up || wanted == 0),
         }
     }
@@ -187,11 +201,10 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
     let serving = || deployments().filter(|deployment| !models::is_of_trial(deployment));
     let stalled = serving().find_map(|deployment| stalled(view.object, deployment));
     let refused = deployments().find_map(refused);
-    let problem = view.obstacle.clone().or(refused).or_else(|| view.pods.clone()).or_else(|| stalled.clone());
-    let degraded = match &problem {
-        Some(problem) => (true, problem.reason, problem.message.clone()),
-        None => (false, Reason::AsExpected, "Nothing is wrong.".to_owned()),
-    };
+    let ours =
+        view.obstacle.iter().cloned().chain(refused).chain(view.problems.clone()).chain(stalled.clone());
+    let problem = ours.clone().next();
+    let degraded = degraded(ours.chain(view.trial.clone()));
     let progress = format!(
         "Pods that serve the current spec: {}.",
         counts.tally(|count| count.ready.min(count.current))
@@ -212,6 +225,23 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
         message,
     });
     all.chain(models::quality(view)).collect()
+}
+
+/// The worst is the reason, and hides none of the others.
+fn degraded(problems: impl Iterator<Item = Problem>) -> (bool, Reason, String) {
+    let mut reasons: Vec<Reason> = Vec::new();
+    let mut words = String::new();
+    for problem in problems {
+        if !reasons.contains(&problem.reason) {
+            words.push_str(if reasons.is_empty() { "" } else { " Besides: " });
+            words.push_str(&problem.message);
+            reasons.push(problem.reason);
+        }
+    }
+    match reasons.first() {
+        Some(reason) => (true, *reason, words),
+        None => (false, Reason::AsExpected, "Nothing is wrong.".to_owned()),
+    }
 }
 
 /// Whether a request can reach a pod that speaks.
@@ -270,7 +300,7 @@ fn is_gateway(deployment: &Deployment) -> bool {
     deployment.labels().get(labels::COMPONENT).is_some_and(|part| part == labels::GATEWAY)
 }
 
-fn refused(deployment: &Deployment) -> Option<Problem> {
+pub(super) fn refused(deployment: &Deployment) -> Option<Problem> {
     let status = deployment.status.as_ref()?;
     let words = deployment_condition(status, "ReplicaFailure", "FailedCreate")?;
     let message = format!("The API server refuses the pods of Deployment {}: {words}", deployment.name_any());

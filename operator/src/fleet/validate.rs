@@ -112,6 +112,15 @@ pub struct FleetPool {
     pub priority_class_name: Option<String>,
 }
 
+impl FleetPool {
+    /// Whether a new model is compared with fresh pods. Where pods have GPUs for
+    /// themselves it is compared with those that serve: two spare GPUs beside
+    /// them must not be taken for granted.
+    pub fn fresh_baseline(&self) -> bool {
+        !matches!(self.gpu, FleetGpu::Exclusive { .. })
+    }
+}
+
 /// How a pod uses GPUs, with exactly the fields that go with the mode.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FleetGpu {
@@ -248,7 +257,7 @@ fn validate_pool(pool: &Pool, replicas: i32) -> Result<FleetPool, Invalid> {
     let Pool { name, replicas: own, model: _, resources, capacity, scheduling } = pool;
     let Resources { memory, cpu, ephemeral_storage, gpu } = resources;
     let Scheduling { node_selector, tolerations, topology_spread, priority_class_name } = scheduling;
-    if ["-shadow", "-judge"].iter().any(|end| name.ends_with(end)) {
+    if ["-shadow", "-baseline", "-judge"].iter().any(|end| name.ends_with(end)) {
         return Err(Invalid::ReservedPool(name.clone()));
     }
     Ok(FleetPool {
@@ -310,7 +319,12 @@ mod tests {
     }
 
     fn tier(name: &str, pools: &[&str]) -> Tier {
-        Tier { name: name.to_owned(), pools: pools.iter().map(|&pool| pool.to_owned()).collect() }
+        Tier {
+            name: name.to_owned(),
+            pools: pools.iter().map(|&pool| pool.to_owned()).collect(),
+            weight: 1,
+            on_exhausted: None,
+        }
     }
 
     fn two_pools(spec: &mut TtsDeploymentSpec) {
@@ -321,7 +335,8 @@ mod tests {
     fn without_tiers_there_is_one_with_all_pools_in_order() {
         let route = validated(two_pools).expect("valid").gateway.route;
         let pools = vec!["main".to_owned(), "backup".to_owned()];
-        assert_eq!(route.tiers, [TierRoute { name: "standard".to_owned(), pools }]);
+        let tier = TierRoute { name: "standard".to_owned(), pools, weight: 1, on_exhausted: None };
+        assert_eq!(route.tiers, [tier]);
         assert_eq!((route.default_tier.as_str(), route.tier_from), ("standard", TierFrom::Nothing));
         assert_eq!(route.pools[1].service, "narrator-backup");
     }

@@ -7,7 +7,7 @@ use super::decide::{Input, Next};
 use super::decision::Note;
 use super::record::{Ended, Ending, Entry, MOST_ENTRIES, Outcome, PoolRecord, Previous, Rollout, pinned};
 use super::view::PoolView;
-use super::{pods, report, swap};
+use super::{offers, pods, report, swap};
 
 /// Makes the record what a phase came to; what the rollout waits for, if that is
 /// something else than before.
@@ -79,10 +79,14 @@ fn enter(
             let old = std::mem::replace(&mut record.stable, rollout.candidate.clone());
             record.previous = Some(Previous { record: old, digest: rollout.baseline_digest.clone() });
         }
-        // The judge's own prompts are not among what callers have asked by now.
+        // The judge's own prompts are not among what callers have asked by now. What
+        // both models offer is told by the pods that have just loaded them.
         RolloutPhase::Shadowing => {
             let known = pods::performance(pods, &record.stable);
             rollout.before = Some(known).filter(swap::tells_something);
+            let (old, new) = (&record.stable, &rollout.candidate);
+            let (old, new) = (pods::reported(pods, old), pods::reported(&input.view.shadow, new));
+            rollout.missing = old.zip(new).map_or_else(Vec::new, |(old, new)| offers::missing(old, new));
         }
         RolloutPhase::Stable | RolloutPhase::Paused | RolloutPhase::Reverting => {}
     }

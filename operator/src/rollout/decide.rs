@@ -33,7 +33,7 @@ pub fn decide(spec: &PoolSpec, commands: &Commands, record: &PoolRecord, view: &
     Decision {
         quality: report::quality(spec, &next, view, &progress),
         recheck: recheck(&next, next != *record, &orders),
-        wants: wants(&next),
+        wants: wants(spec, &next),
         record: next,
         orders,
         progress,
@@ -182,6 +182,7 @@ fn begin(input: &Input<'_>, record: &mut PoolRecord, notes: &mut Vec<Note>) -> O
         candidate: spec.model.clone(),
         candidate_digest: None,
         baseline_digest: None,
+        missing: Vec::new(),
         phase: RolloutPhase::Staging,
         since: view.now,
         tested,
@@ -248,7 +249,7 @@ fn interrupted(input: &Input<'_>, record: &PoolRecord, rollout: &Rollout) -> Opt
 /// candidate.
 fn tested_otherwise(input: &Input<'_>, rollout: &mut Rollout) -> Option<Next> {
     let wanted = input.spec.strategy == Strategy::Shadow;
-    let passed = rollout.tested && rollout.hold == Some(Hold::AwaitingPromotion);
+    let passed = rollout.tested && matches!(rollout.hold, Some(Hold::AwaitingPromotion | Hold::OffersLess));
     let undecided = match rollout.phase {
         RolloutPhase::Staging | RolloutPhase::Shadowing => true,
         RolloutPhase::Paused => !passed,
@@ -270,14 +271,16 @@ fn old(record: &PoolRecord) -> &ModelRecord {
     record.previous.as_ref().map_or(&record.stable, |previous| &previous.record)
 }
 
-fn wants(record: &PoolRecord) -> Wants {
+fn wants(spec: &PoolSpec, record: &PoolRecord) -> Wants {
     let Some(rollout) = record.rollout.as_ref().filter(|rollout| rollout.tested) else {
         return Wants::default();
     };
     let compares = rollout.phase == RolloutPhase::Shadowing;
+    let is_tried = compares || rollout.phase == RolloutPhase::Staging;
     Wants {
         trial: rollout.trial.clone(),
-        shadow: (compares || rollout.phase == RolloutPhase::Staging).then(|| rollout.candidate.clone()),
+        shadow: is_tried.then(|| rollout.candidate.clone()),
+        baseline: (is_tried && spec.fresh_baseline).then(|| record.stable.clone()),
         judge: compares.then(|| Comparison {
             id: rollout.trial.clone(),
             baseline_digest: rollout.baseline_digest.clone(),

@@ -61,6 +61,9 @@ pub enum Verb {
 pub struct Wants {
     /// Shadow pods with this model.
     pub shadow: Option<ModelRecord>,
+    /// Fresh pods of the same shape with this model, which it is compared with;
+    /// none where it is compared with the pods that serve.
+    pub baseline: Option<ModelRecord>,
     /// Tells the shadow of one trial from that of the next; fit for a label's
     /// value. Pods of another trial are not shown in
     /// [`super::PoolView::shadow`], because what became of them says nothing of
@@ -68,7 +71,7 @@ pub struct Wants {
     pub trial: String,
     /// The judge, and what it compares.
     pub judge: Option<Comparison>,
-    /// Copies of callers' requests for the two.
+    /// A share of callers' requests for the judge.
     pub mirror: bool,
 }
 

@@ -6,7 +6,8 @@ use ttsfleet_crds::{GateStatus, Gates, Verdict};
 use ttsfleet_wire::judge::{Measure, Quantity, Report};
 
 /// Names of the gates, in the order in which they are reported.
-pub const GATE_NAMES: [&str; 6] = ["cer", "mos", "prosody", "errors", "firstSound", "latency"];
+pub const GATE_NAMES: [&str; 8] =
+    ["cer", "mos", "prosody", "loudness", "treble", "errors", "firstSound", "latency"];
 
 /// Pairs without which a gate does not fail, however bad they are.
 const FEWEST_TO_FAIL: u64 = 10;
@@ -20,6 +21,10 @@ pub struct Bounds {
     pub mos_decrease: f64,
     /// Prosody, distance.
     pub prosody_distance: f64,
+    /// Loudness, difference in decibels.
+    pub loudness_db: f64,
+    /// What lies above 8 kHz, difference in decibels.
+    pub treble_db: f64,
     /// Failed requests, increase in percentage points.
     pub error_points: f64,
     /// Time to the first sound, ratio.
@@ -35,6 +40,8 @@ impl Bounds {
             cer_points: gates.cer.max_increase_points.parse()?,
             mos_decrease: gates.mos.max_decrease.parse()?,
             prosody_distance: gates.prosody.max_distance.parse()?,
+            loudness_db: gates.loudness.max_difference_db.parse()?,
+            treble_db: gates.treble.max_difference_db.parse()?,
             error_points: gates.errors.max_increase_points.parse()?,
             first_sound_ratio: gates.first_sound.max_p95_ratio.parse()?,
             latency_ratio: gates.latency.max_p95_ratio.parse()?,
@@ -97,20 +104,24 @@ enum Scale {
     Score,
     /// A distance.
     Distance,
+    /// Levels in this unit, whose difference is bounded in decibels.
+    Level(&'static str),
     /// Milliseconds, whose ratio is bounded.
     Ratio,
 }
 
-fn gates(bounds: &Bounds) -> [Gate; 6] {
+fn gates(bounds: &Bounds) -> [Gate; 8] {
     let gate =
         |index: usize, quantity, scale, bound| Gate { name: GATE_NAMES[index], quantity, scale, bound };
     [
         gate(0, Quantity::Cer, Scale::Share, bounds.cer_points),
         gate(1, Quantity::Mos, Scale::Score, bounds.mos_decrease),
         gate(2, Quantity::Prosody, Scale::Distance, bounds.prosody_distance),
-        gate(3, Quantity::Errors, Scale::Share, bounds.error_points),
-        gate(4, Quantity::FirstSound, Scale::Ratio, bounds.first_sound_ratio),
-        gate(5, Quantity::Latency, Scale::Ratio, bounds.latency_ratio),
+        gate(3, Quantity::Loudness, Scale::Level("LUFS"), bounds.loudness_db),
+        gate(4, Quantity::Treble, Scale::Level("dB"), bounds.treble_db),
+        gate(5, Quantity::Errors, Scale::Share, bounds.error_points),
+        gate(6, Quantity::FirstSound, Scale::Ratio, bounds.first_sound_ratio),
+        gate(7, Quantity::Latency, Scale::Ratio, bounds.latency_ratio),
     ]
 }
 
@@ -146,7 +157,7 @@ impl Gate {
         match self.scale {
             Scale::Share => (low * 100.0, high * 100.0),
             Scale::Score => (-high, -low),
-            Scale::Distance | Scale::Ratio => (low, high),
+            Scale::Distance | Scale::Level(_) | Scale::Ratio => (low, high),
         }
     }
 
@@ -169,6 +180,11 @@ impl Gate {
                 format!("{candidate:.2}"),
                 format!("{difference:.3} ({low:.3} to {high:.3})"),
             ],
+            Scale::Level(unit) => [
+                format!("{baseline:.1} {unit}"),
+                format!("{candidate:.1} {unit}"),
+                format!("{difference:.2} ({low:.2} to {high:.2}) dB"),
+            ],
             Scale::Ratio => [
                 format!("{baseline:.0} ms"),
                 format!("{candidate:.0} ms"),
@@ -183,6 +199,7 @@ impl Gate {
             Scale::Share => format!("at most +{bound} points"),
             Scale::Score => format!("at most {bound} lower"),
             Scale::Distance => format!("at most {bound}"),
+            Scale::Level(_) => format!("at most {bound} dB"),
             Scale::Ratio => format!("at most {bound} times"),
         }
     }

@@ -8,10 +8,12 @@
 //! order may be given again.
 
 mod apply;
+mod baseline;
 mod command;
 mod decide;
 mod decision;
 mod gates;
+mod offers;
 mod orders;
 mod pods;
 mod record;

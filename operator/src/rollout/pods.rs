@@ -87,10 +87,14 @@ pub(super) fn expected_digest(rollout: &Rollout) -> Option<&str> {
     pinned(&rollout.candidate).or(rollout.candidate_digest.as_deref())
 }
 
-/// The digest that a pod reports for this model, if it serves it and is ready.
+/// What a pod reports of this model, if it serves it and is ready.
+pub(super) fn reported<'a>(pods: &'a [PodView], model: &ModelRecord) -> Option<&'a LoadedModel> {
+    pods.iter().find(|pod| pod.ready && pod.serves(model))?.serving()
+}
+
+/// The digest that it reports.
 pub(super) fn reported_digest(pods: &[PodView], model: &ModelRecord) -> Option<String> {
-    let found = pods.iter().find(|pod| pod.ready && pod.serves(model))?;
-    found.serving().map(|loaded| loaded.digest.clone())
+    reported(pods, model).map(|loaded| loaded.digest.clone())
 }
 
 /// Whether a pod serves the candidate, to the byte.

@@ -68,6 +68,10 @@ pub struct Rollout {
     /// Digest of the model that it is compared with.
     #[serde(default)]
     pub baseline_digest: Option<String>,
+    /// What callers may ask of that model and not of the candidate, in words, as
+    /// the pods told when both were loaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// How far it is; never [`RolloutPhase::Stable`].
     pub phase: RolloutPhase,
     /// Since when; moved on by the time for which the spec held it.
@@ -118,6 +122,8 @@ pub struct Rollout {
 pub enum Hold {
     /// It has passed, or is not tested, and is promoted by hand.
     AwaitingPromotion,
+    /// It has passed, and lacks something that callers may ask for.
+    OffersLess,
     /// No clear answer came in time.
     Inconclusive,
     /// Its pods found no place to run in time.

@@ -110,7 +110,7 @@ pub(super) fn quality(spec: &PoolSpec, record: &PoolRecord, view: &PoolView, pro
     };
     let (status, reason) = match rollout.phase {
         _ if rollout.held_since.is_some() => (None, Reason::Paused),
-        RolloutPhase::Stable | RolloutPhase::Staging => match trial::unschedulable(&view.shadow) {
+        RolloutPhase::Stable | RolloutPhase::Staging => match trial::no_place(view) {
             Some(_) if rollout.tested => (None, Reason::ShadowUnschedulable),
             _ => (None, Reason::Staging),
         },
@@ -154,6 +154,7 @@ fn at_rest(spec: &PoolSpec, record: &PoolRecord) -> Quality {
 fn held(hold: Option<Hold>) -> Reason {
     match hold {
         Some(Hold::AwaitingPromotion) => Reason::AwaitingPromotion,
+        Some(Hold::OffersLess) => Reason::OffersLess,
         Some(Hold::ShadowUnschedulable) => Reason::ShadowUnschedulable,
         Some(Hold::Inconclusive) | None => Reason::Inconclusive,
     }
@@ -181,6 +182,7 @@ pub(super) fn entered(phase: RolloutPhase, hold: Option<Hold>, note: &str) -> No
         (RolloutPhase::Soaking, _) => (false, "Soaking"),
         (RolloutPhase::Reverting, _) => (true, "Reverting"),
         (RolloutPhase::Paused, Some(Hold::AwaitingPromotion)) => (false, "AwaitingPromotion"),
+        (RolloutPhase::Paused, Some(Hold::OffersLess)) => (true, "OffersLess"),
         (RolloutPhase::Paused, Some(Hold::ShadowUnschedulable)) => (true, "ShadowUnschedulable"),
         (RolloutPhase::Paused, _) => (true, "Inconclusive"),
         (RolloutPhase::Stable | RolloutPhase::Staging, _) => (false, "RolloutStarted"),
@@ -226,6 +228,7 @@ mod tests {
             replicas,
             memory: 4 << 30,
             strategy: Strategy::Direct,
+            fresh_baseline: true,
             shadow: ShadowSpec { min_samples: 100, deadline: Duration::ZERO },
             gates: Bounds::read(&Gates::default()).expect("decimals"),
             promotion: Promotion::Manual,
@@ -247,7 +250,14 @@ mod tests {
     fn the_wait_for_a_promotion_is_told_from_other_waits(#[case] replicas: u32, #[case] expected: bool) {
         let (spec, commands) = (spec(replicas), Commands::default());
         let now = Timestamp::UNIX_EPOCH;
-        let view = PoolView { pods: vec![], shadow: vec![], report: None, judge_problem: None, now };
+        let view = PoolView {
+            pods: vec![],
+            shadow: vec![],
+            baseline: vec![],
+            report: None,
+            judge_problem: None,
+            now,
+        };
         let begun = decide(&spec, &commands, &PoolRecord::first(ModelRecord::default()), &view);
         let held = decide(&spec, &commands, &begun.record, &view);
         let rollout = held.progress.rollout.expect("a rollout");

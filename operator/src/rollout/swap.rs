@@ -156,8 +156,7 @@ fn worse(before: &Performance, after: &Performance, bounds: &Bounds) -> Option<S
         return None;
     }
     let share = |of: &Performance| 100.0 * of.failed as f64 / of.requests as f64;
-    let certain = 100.0 * at_least(after.failed, after.requests);
-    if after.failed >= FEWEST_FAILURES && certain > share(before) + bounds.error_points {
+    if after.failed >= FEWEST_FAILURES && 100.0 * least_increase(before, after) > bounds.error_points {
         return Some(format!(
             "errors: {:.1} % of {} requests failed after the swap, {:.1} % before",
             share(after),
@@ -167,25 +166,38 @@ fn worse(before: &Performance, after: &Performance, bounds: &Bounds) -> Option<S
     }
     let mean = |of: &Performance| {
         let answered = of.requests.saturating_sub(of.failed);
-        (answered >= FEWEST_REQUESTS).then(|| of.first_audio_us as f64 / answered as f64)
+        (answered >= FEWEST_REQUESTS).then(|| (of.first_audio_us as f64 / answered as f64, answered as f64))
     };
-    let (old, new) = (mean(before)?, mean(after)?);
-    let slower = new > old * bounds.latency_ratio && new > old + NOISE_US;
+    let ((old, of_old), (new, of_new)) = (mean(before)?, mean(after)?);
+    // As much as chance makes of two means whose times spread as widely as they are long.
+    let chance = (Z * (1.0 / of_old + 1.0 / of_new).sqrt()).exp();
+    let slower = new > old * bounds.latency_ratio * chance && new > old + NOISE_US;
     slower.then(|| {
         let (old, new) = (old / 1000.0, new / 1000.0);
         format!("latency: first audio after {new:.0} ms in the mean since the swap, {old:.0} ms before")
     })
 }
 
-/// The share that so many failures show at least: the lower end of Wilson's
-/// interval of 95 %.
-fn at_least(failed: u64, requests: u64) -> f64 {
-    const Z: f64 = 1.96;
-    let (n, p) = (requests as f64, failed as f64 / requests as f64);
+/// Of a normal distribution as much lies within so many spreads as an interval
+/// of 95 % is to hold.
+const Z: f64 = 1.96;
+
+/// The least increase of the share that failed which the requests show: the
+/// lower end of Newcombe's interval, of which either share's is part.
+fn least_increase(before: &Performance, after: &Performance) -> f64 {
+    let (old, _, most_before) = wilson(before);
+    let (new, least_after, _) = wilson(after);
+    new - old - (new - least_after).hypot(most_before - old)
+}
+
+/// The share that failed, and Wilson's interval around it.
+fn wilson(of: &Performance) -> (f64, f64, f64) {
+    let n = of.requests as f64;
+    let p = of.failed as f64 / n;
     let square = Z * Z / n;
     let middle = p + square / 2.0;
     let half = Z * (p * (1.0 - p) / n + square / (4.0 * n)).sqrt();
-    (middle - half) / (1.0 + square)
+    (p, (middle - half) / (1.0 + square), (middle + half) / (1.0 + square))
 }
 
 /// The pods go back.

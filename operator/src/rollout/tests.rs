@@ -1,5 +1,6 @@
 mod fixture;
 mod interrupts;
+mod offers;
 mod server;
 mod simulation;
 mod swaps;

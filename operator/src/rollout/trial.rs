@@ -3,14 +3,15 @@
 use ttsfleet_crds::{AWAITS_PROMOTION, Promotion, RolloutPhase};
 use ttsfleet_wire::model::ModelRecord;
 
+use super::baseline;
 use super::decide::{Input, Next};
 use super::gates::{self, Findings};
 use super::pods;
 use super::record::{Hold, Outcome, Rollout};
-use super::view::{PodView, ProblemKind};
+use super::view::{PodView, PoolView, ProblemKind};
 
-/// The candidate is loaded in the shadow; without a comparison, fetched by the
-/// pool's pods.
+/// The candidate is loaded in the shadow, and the stable model in fresh pods beside
+/// it; without a comparison, the candidate is fetched by the pool's pods.
 pub(super) fn staging(input: &Input<'_>, stable: &ModelRecord, rollout: &mut Rollout) -> Next {
     if !rollout.tested {
         return staging_untested(input, rollout);
@@ -23,15 +24,20 @@ pub(super) fn staging(input: &Input<'_>, stable: &ModelRecord, rollout: &mut Rol
     if input.is_broken(rollout) && (loaded.is_some() || unschedulable(shadow).is_some()) {
         return let_through(input, rollout, NOBODY_LEFT);
     }
+    let missing = baseline::missing(input, stable);
     let baseline = pods::reported_digest(&input.view.pods, stable);
-    if let (Some(_), Some(_)) = (&loaded, &baseline) {
+    if let (Some(_), Some(_), None) = (&loaded, &baseline, &missing) {
         (rollout.candidate_digest, rollout.baseline_digest) = (loaded, baseline);
         return Next::Go(RolloutPhase::Shadowing, "loaded, and now compared".to_owned());
     }
+    let why = match missing.filter(|_| loaded.is_some()) {
+        Some(missing) => format!("loaded in the shadow; {missing}"),
+        None => loading(input, rollout),
+    };
     if input.elapsed(rollout) >= input.spec.shadow.deadline {
-        return overdue(input, rollout, loaded.is_some());
+        return overdue(input, &why, loaded.is_some());
     }
-    Next::Stay(Some(loading(input, rollout, loaded.is_some())))
+    Next::Stay(Some(why))
 }
 
 const NOBODY_LEFT: &str =
@@ -65,9 +71,9 @@ const WHAT_NOW: &str =
 
 /// It could not be loaded in time: its own fault where it hangs, nobody's where
 /// it could not be fetched or found no place.
-fn overdue(input: &Input<'_>, rollout: &Rollout, loaded: bool) -> Next {
+fn overdue(input: &Input<'_>, why: &str, loaded: bool) -> Next {
     let (shadow, deadline) = (&input.view.shadow, input.spec.shadow.deadline.as_secs());
-    if let Some(words) = unschedulable(shadow) {
+    if let Some(words) = no_place(input.view) {
         let message = format!("no place to run within {deadline} s: {words}; {WHAT_NOW}");
         return Next::Hold(Hold::ShadowUnschedulable, message);
     }
@@ -84,16 +90,12 @@ fn overdue(input: &Input<'_>, rollout: &Rollout, loaded: bool) -> Next {
         let message = format!("load: pod {} was not ready within {deadline} s: {at}", pod.name);
         return Next::refuse(Outcome::Rejected, message);
     }
-    let why = loading(input, rollout, loaded);
     Next::Hold(Hold::Inconclusive, format!("not compared within {deadline} s: {why}; {WHAT_NOW}"))
 }
 
 /// How far the shadow is.
-fn loading(input: &Input<'_>, rollout: &Rollout, loaded: bool) -> String {
+fn loading(input: &Input<'_>, rollout: &Rollout) -> String {
     let shadow = &input.view.shadow;
-    if loaded {
-        return "loaded in the shadow; no pod of the pool is ready to be compared with".to_owned();
-    }
     if let Some(problem) = shadow.iter().find_map(|pod| pod.problem.as_ref()) {
         return format!("not loaded in the shadow yet: {}", problem.message);
     }
@@ -119,7 +121,7 @@ fn with_trouble(words: String, trouble: Option<String>) -> String {
 }
 
 /// What goes wrong and is tried again.
-fn trouble(from: &[PodView]) -> Option<String> {
+pub(super) fn trouble(from: &[PodView]) -> Option<String> {
     let mut statuses = from.iter().filter_map(|pod| pod.status.as_ref());
     statuses.find_map(|status| {
         let trouble = status.task.as_ref().and_then(|task| task.trouble.as_deref());
@@ -128,9 +130,14 @@ fn trouble(from: &[PodView]) -> Option<String> {
     })
 }
 
-pub(super) fn unschedulable(shadow: &[PodView]) -> Option<&str> {
-    let all = !shadow.is_empty() && shadow.iter().all(|pod| pod.has(ProblemKind::Unschedulable));
-    shadow.first().filter(|_| all).map(PodView::words)
+/// Pods of either model that find no place to run, in words.
+pub(super) fn no_place(view: &PoolView) -> Option<&str> {
+    unschedulable(&view.shadow).or_else(|| unschedulable(&view.baseline))
+}
+
+fn unschedulable(pods: &[PodView]) -> Option<&str> {
+    let all = !pods.is_empty() && pods.iter().all(|pod| pod.has(ProblemKind::Unschedulable));
+    pods.first().filter(|_| all).map(PodView::words)
 }
 
 /// It is compared with the stable model.
@@ -158,12 +165,14 @@ fn verdict(input: &Input<'_>, rollout: &Rollout, findings: Option<&Findings>) ->
     let aim = u64::from(input.spec.shadow.min_samples);
     let samples = findings.map_or(0, |findings| findings.samples);
     if samples >= aim && findings.is_some_and(Findings::pass) {
-        return let_through(input, rollout, &format!("passed every gate in {samples} pairs"));
+        let words = format!("passed every gate in {samples} texts{}", baseline::caveat(input.spec));
+        return let_through(input, rollout, &words);
     }
     if input.is_broken(rollout) {
         return let_through(input, rollout, NOBODY_LEFT);
     }
-    let words = format!("{samples} of {aim} pairs compared{}", obstacles(input, findings));
+    let caveat = baseline::caveat(input.spec);
+    let words = format!("{samples} of {aim} texts compared{caveat}{}", obstacles(input, findings));
     if input.elapsed(rollout) >= input.spec.shadow.deadline {
         let message =
             format!("no clear answer within {} s: {words}; {WHAT_NOW}", input.spec.shadow.deadline.as_secs());
@@ -172,16 +181,29 @@ fn verdict(input: &Input<'_>, rollout: &Rollout, findings: Option<&Findings>) ->
     Next::Stay(Some(words))
 }
 
+const REPEATED: &str = "which count once: give others in rollout.shadow.promptsFrom";
+
 /// What the comparison wants for.
 fn obstacles(input: &Input<'_>, findings: Option<&Findings>) -> String {
     let mut words = String::new();
     if let Some(findings) = findings.filter(|findings| !findings.pass()) {
         words.push_str(&format!("; undecided: {}", findings.undecided()));
     }
-    let shadow = input.view.shadow.iter().find_map(|pod| pod.problem.as_ref());
-    let trouble = input.view.report.as_ref().and_then(|report| report.trouble.as_deref());
-    let judge = input.view.judge_problem.as_deref().or(trouble);
-    for (who, what) in [("shadow", shadow.map(|problem| problem.message.as_str())), ("judge", judge)] {
+    if let Some(report) = input.view.report.as_ref().filter(|report| report.repeated > report.samples) {
+        words.push_str(&format!("; {} more pairs repeat these texts, {REPEATED}", report.repeated));
+    }
+    let problem = |pods: &'_ [PodView]| {
+        let problem = pods.iter().find_map(|pod| pod.problem.as_ref());
+        problem.map(|problem| problem.message.clone())
+    };
+    let trouble = input.view.report.as_ref().and_then(|report| report.trouble.clone());
+    let judge = input.view.judge_problem.clone().or(trouble);
+    let parts = [
+        ("shadow", problem(&input.view.shadow)),
+        ("baseline", problem(&input.view.baseline)),
+        ("judge", judge),
+    ];
+    for (who, what) in parts {
         if let Some(what) = what {
             words.push_str(&format!("; {who}: {what}"));
         }
@@ -192,6 +214,15 @@ fn obstacles(input: &Input<'_>, findings: Option<&Findings>) -> String {
 /// Nothing stands against it any more.
 fn let_through(input: &Input<'_>, rollout: &Rollout, words: &str) -> Next {
     let told = input.told(&input.commands.promote, rollout);
+    // While nobody hears the pool, nothing is taken from anybody.
+    if !rollout.missing.is_empty() && !told && !input.is_down(rollout) {
+        let missing = rollout.missing.join(", ");
+        let message = format!(
+            "{words}, but callers may ask for {missing}, and could no longer; promote it by hand if that is meant, \
+             abort it, or name another model in the spec"
+        );
+        return Next::Hold(Hold::OffersLess, message);
+    }
     if input.spec.promotion == Promotion::Manual && !told {
         return Next::Hold(Hold::AwaitingPromotion, format!("{words}; {AWAITS_PROMOTION}"));
     }

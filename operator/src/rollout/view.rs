@@ -24,6 +24,9 @@ pub struct PoolSpec {
     pub memory: u64,
     /// Whether the model is compared first.
     pub strategy: Strategy,
+    /// Whether it is compared with fresh pods, which as those that it is tried in
+    /// do nothing else; otherwise with the pods that serve.
+    pub fresh_baseline: bool,
     /// The pods that it is compared in.
     pub shadow: ShadowSpec,
     /// How much worse it may be.
@@ -65,6 +68,8 @@ pub struct PoolView {
     pub pods: Vec<PodView>,
     /// The shadow's, likewise.
     pub shadow: Vec<PodView>,
+    /// The fresh pods with the stable model, likewise.
+    pub baseline: Vec<PodView>,
     /// What the judge last said.
     pub report: Option<Report>,
     /// What keeps the judge from running, in words.

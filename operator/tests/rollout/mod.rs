@@ -124,9 +124,14 @@ async fn a_better_model_is_tried_and_swapped_in_without_a_new_pod() {
     let fleet = Narrator::at_rest(&cluster, "better", false).await;
     let (template, running) = (fleet.template().await, fleet.operator(&cluster, Connection::default()));
     fleet.name_version("2").await;
-    eventually("the gateway is told to copy requests to the shadow", || async {
+    eventually("the gateway is told of a judge, and the judge of both models' pods", || async {
         let routes = get(&fleet.client, "better", "ConfigMap", "narrator-gateway").await?;
-        routes.data["data"]["route.json"].as_str()?.contains("narrator-main-shadow").then_some(())
+        let session = get(&fleet.client, "better", "ConfigMap", "narrator-main-judge").await?;
+        let session = session.data["data"]["session.json"].as_str()?.to_owned();
+        let told = routes.data["data"]["route.json"].as_str()?.contains("narrator-main-judge");
+        let both =
+            ["narrator-main-shadow", "narrator-main-baseline"].iter().all(|pods| session.contains(pods));
+        (told && both).then_some(())
     })
     .await;
     let status = fleet.status().await.expect("a status");

@@ -110,6 +110,7 @@ pub(crate) async fn state(client: &Client, namespace: &str) -> Value {
             }
             object.data.as_object_mut().map(|data| data.remove("status"));
             forget_the_token(&mut object.data);
+            forget_the_account(&mut object.data);
             let labels = object.labels().clone();
             state.push(json!([kind, object.name_any(), labels, owners, writers, object.data]));
         }
@@ -125,6 +126,17 @@ fn forget_the_token(object: &mut Value) {
     let variables = object.pointer_mut("/spec/template/spec/containers/0/env").and_then(Value::as_array_mut);
     if let Some(variables) = variables {
         variables.retain(|variable| variable["name"] != "TTSFLEET_ADMIN_TOKEN_SHA256");
+    }
+}
+
+/// Pods that a controller has made are replaced for a new account.
+fn forget_the_account(object: &mut Value) {
+    let Some(metadata) = object.pointer_mut("/spec/template/metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let annotations = metadata.get("annotations").and_then(Value::as_object);
+    if annotations.is_some_and(|all| all.keys().eq(["ttsfleet.dev/account"])) {
+        metadata.remove("annotations");
     }
 }
 

@@ -1,21 +1,21 @@
 //! Pods without a kubelet: made as Deployments ask for them, and answering the
 //! operator as real ones do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use ttsfleet_operator::admin::{Answer, Pods, TalkError, Target};
 use ttsfleet_operator::rollout::{PoolRecord, ROLLOUT_KEY, Verb};
-use ttsfleet_wire::admin::{LoadedModel, ModelStatus, Served, Timing};
+use ttsfleet_wire::admin::{LoadedModel, ModelStatus, Offers, Served, Timing};
 use ttsfleet_wire::judge::{Measure, Quantity, Report, SESSION_KEY, Session};
 use ttsfleet_wire::model::{MODEL_KEY, ModelRecord};
 
@@ -34,6 +34,8 @@ pub(crate) struct FakePods {
     told: Mutex<Vec<String>>,
     /// Questions that servers were asked.
     asked: AtomicUsize,
+    /// Addresses that got the fleet's token.
+    trusted: Mutex<BTreeSet<IpAddr>>,
     /// Whether what is new is worse.
     worse: bool,
 }
@@ -52,6 +54,7 @@ impl FakePods {
             servers: Mutex::default(),
             told: Mutex::default(),
             asked: AtomicUsize::default(),
+            trusted: Mutex::default(),
             worse,
         });
         let busy = Arc::clone(&pods);
@@ -73,6 +76,11 @@ impl FakePods {
     /// What servers were told.
     pub(crate) fn told(&self) -> Vec<String> {
         self.told.lock().expect("no test has panicked here").clone()
+    }
+
+    /// Whether this address ever got the fleet's token.
+    pub(crate) fn has_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.lock().expect("no test has panicked here").contains(&address)
     }
 
     /// How often servers were asked.
@@ -100,7 +108,7 @@ impl FakePods {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
         let wanted = deployments.list(&ListParams::default()).await?;
         let there = api.list(&ListParams::default()).await?;
-        for pod in &there {
+        for pod in there.iter().filter(|pod| pod.labels().contains_key(OF)) {
             let stays = wanted.iter().any(|deployment| is_of(pod, deployment));
             if !stays {
                 api.delete(&pod.name_any(), &DeleteParams::default()).await?;
@@ -123,8 +131,13 @@ impl FakePods {
         let template = deployment.spec.clone().expect("a spec").template;
         let mut labels = template.metadata.and_then(|metadata| metadata.labels).unwrap_or_default();
         labels.insert(OF.to_owned(), deployment.name_any());
-        let metadata =
-            ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
+        let owner = replica_set(&self.client, &self.namespace, deployment).await?;
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(labels),
+            owner_references: owner.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        };
         let pod = Pod { metadata, spec: template.spec, status: None };
         api.create(&PostParams::default(), &pod).await?;
         if let Some(config) =
@@ -185,10 +198,10 @@ impl FakePods {
     }
 
     async fn measured(&self) -> Result<Report, TalkError> {
-        use Quantity::{Cer, Errors, FirstSound, Latency, Mos, Prosody};
+        use Quantity::{Cer, Errors, FirstSound, Latency, Loudness, Mos, Prosody, Treble};
         let data = self.config("narrator-main-judge").await.ok_or_else(gone)?;
         let session: Session = serde_json::from_str(&data[SESSION_KEY]).expect("a session");
-        let quantities = [Cer, Mos, Prosody, Errors, FirstSound, Latency];
+        let quantities = [Cer, Mos, Prosody, Loudness, Treble, Errors, FirstSound, Latency];
         let measure = |quantity| {
             let middle = if matches!(quantity, FirstSound | Latency) { 1.0 } else { 0.0 };
             let difference = if self.worse && quantity == Cer { 0.5 } else { middle };
@@ -199,12 +212,33 @@ impl FakePods {
             session: session.id,
             samples: 50,
             from_prompts: 50,
+            repeated: 0,
             waiting: 0,
             dropped: 0,
             trouble: None,
             measures: quantities.map(measure).to_vec(),
         })
     }
+}
+
+/// What a Deployment makes its pods by; one for each Deployment is enough here.
+pub(crate) async fn replica_set(
+    client: &Client,
+    namespace: &str,
+    deployment: &Deployment,
+) -> kube::Result<ReplicaSet> {
+    let api: Api<ReplicaSet> = Api::namespaced(client.clone(), namespace);
+    let name = format!("set-{}", deployment.uid().unwrap_or_default());
+    if let Some(there) = api.get_opt(&name).await? {
+        return Ok(there);
+    }
+    let spec = deployment.spec.clone().expect("a spec");
+    let owner = deployment.controller_owner_ref(&());
+    let set = json!({
+        "metadata": {"name": name, "labels": deployment.labels(), "ownerReferences": [owner]},
+        "spec": {"selector": spec.selector, "template": spec.template, "replicas": spec.replicas},
+    });
+    api.create(&PostParams::default(), &serde_json::from_value(set).expect("a ReplicaSet")).await
 }
 
 fn is_of(pod: &Pod, deployment: &Deployment) -> bool {
@@ -231,6 +265,7 @@ fn loaded(record: &ModelRecord) -> LoadedModel {
         digest: format!("sha256:{}", record.title()),
         served: Served::default(),
         timing: Timing::default(),
+        offers: Offers::default(),
     }
 }
 
@@ -262,6 +297,7 @@ impl Line {
 impl Pods for Line {
     fn status<'a>(&'a self, pod: &'a Target) -> Answer<'a, ModelStatus> {
         self.pods.asked.fetch_add(1, Ordering::SeqCst);
+        self.pods.trusted.lock().expect("no test has panicked here").insert(pod.address);
         let found = self.pods.servers().get(&pod.address).map(|server| server.status.clone());
         Box::pin(std::future::ready(self.up().and(found.ok_or_else(gone))))
     }

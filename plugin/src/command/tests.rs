@@ -116,14 +116,14 @@ fn a_held_model_is_tried_again_unless_it_waits_for_a_promotion_or_the_spec_holds
         rollout["message"] = json!(message);
         one(rollout, json!([]))
     };
-    let unclear = "no clear answer within 3600 s: 3 of 20 pairs compared; see to that and retry it";
+    let unclear = "no clear answer within 3600 s: 3 of 20 texts compared; see to that and retry it";
     let plan = plan(Verb::Retry, &waiting(unclear), None, now()).unwrap();
     assert_eq!(plan.value, "main/hibari@new/2026-11-24T12:00:00Z");
     assert_eq!(plan.follows, "hibari@new is tried once more in pool main, from the beginning.");
 
     let refusal =
         |fleet: TtsDeployment| super::plan(Verb::Retry, &fleet, None, now()).unwrap_err().to_string();
-    let error = refusal(waiting(&format!("passed every gate in 20 pairs; {AWAITS_PROMOTION}")));
+    let error = refusal(waiting(&format!("passed every gate in 20 texts; {AWAITS_PROMOTION}")));
     assert!(error.contains("hibari@new waits to be let in"), "{error}");
     let mut paused = waiting(unclear);
     paused.spec.rollout.paused = true;

@@ -12,8 +12,11 @@ fn plain(fleet: &TtsDeployment, pods: &[Pod]) -> String {
 }
 
 fn pod(name: &str, component: &str, status: Value) -> Pod {
-    let pool =
-        if ["shadow", "judge"].contains(&component) { "ttsfleet.dev/trial-of" } else { "ttsfleet.dev/pool" };
+    let pool = if ["shadow", "baseline", "judge"].contains(&component) {
+        "ttsfleet.dev/trial-of"
+    } else {
+        "ttsfleet.dev/pool"
+    };
     serde_json::from_value(json!({
         "metadata": {
             "name": format!("narrator-{name}"),
@@ -98,6 +101,7 @@ fn a_rollout_under_way_is_told_from_fleet_to_gate() {
         pod("main-a", "inference", ready()),
         pod("gateway-a", "gateway", ready()),
         pod("main-shadow-a", "shadow", json!({"phase": "Running"})),
+        pod("main-baseline-a", "baseline", ready()),
         pod("main-judge-a", "judge", waiting),
     ];
     insta::assert_snapshot!(plain(&fleet(&pool, &conditions), &pods));

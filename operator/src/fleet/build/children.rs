@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::labels::{self, JUDGE, SHADOW};
+use super::labels::{self, BASELINE, JUDGE, SHADOW};
 use super::plan::{PoolPlan, Prompts};
 use super::{
     deployment, exposure, gateway, judge, model_config, network_policy, pdb, rbac, service, service_account,
@@ -35,13 +35,28 @@ pub struct Settings {
 pub struct Wanted {
     /// What the fleet serves with, in the order in which it is made.
     pub serving: Vec<Child>,
-    /// What leads to it from outside the cluster. Made last: a cluster that
-    /// refuses it shall keep nothing from serving.
+    /// What a model is tried with, which nobody's request depends on.
+    pub trying: Vec<Child>,
+    /// What leads to it from outside the cluster.
     pub exposing: Vec<Child>,
 }
 
-/// Builds all objects of a fleet; `plans` are its pools', in their order.
-pub fn build(fleet: &Fleet, settings: &Settings, plans: &[PoolPlan]) -> serde_json::Result<Wanted> {
+impl Wanted {
+    /// All of them. What callers depend on comes first: a cluster that refuses
+    /// the rest shall keep nothing from serving.
+    pub fn all(&self) -> impl Iterator<Item = &Child> {
+        self.serving.iter().chain(&self.trying).chain(&self.exposing)
+    }
+}
+
+/// Builds all objects of a fleet; `plans` are its pools', in their order, and
+/// `account` is the ServiceAccount that the gateway's pods were last replaced for.
+pub fn build(
+    fleet: &Fleet,
+    settings: &Settings,
+    plans: &[PoolPlan],
+    account: Option<&str>,
+) -> serde_json::Result<Wanted> {
     let mut serving: Vec<Child> = vec![
         service_account::of_pods(fleet).into(),
         service_account::of_gateway(fleet).into(),
@@ -51,6 +66,7 @@ pub fn build(fleet: &Fleet, settings: &Settings, plans: &[PoolPlan]) -> serde_js
         network_policy::of_gateway(fleet).into(),
         service::of_fleet(fleet).into(),
     ];
+    let mut trying = Vec::new();
     for (pool, plan) in fleet.pools.iter().zip(plans) {
         // What pods serve is on record before any pod is asked to serve it.
         serving.extend([
@@ -59,18 +75,18 @@ pub fn build(fleet: &Fleet, settings: &Settings, plans: &[PoolPlan]) -> serde_js
             pdb::build(pool_meta(fleet, pool), labels::pool_selector(&fleet.name, &pool.name)).into(),
             deployment::build(fleet, pool, settings, plan)?.into(),
         ]);
-        serving.extend(trial(fleet, pool, settings, plan)?);
+        trying.extend(trial(fleet, pool, settings, plan)?);
     }
     // The gateway learns of a pool after its pods are asked for, and pods go
     // after the gateway was told to leave them alone.
     serving.extend([
         Child::from(gateway::route(fleet, plans)?),
         pdb::build(gateway_meta(fleet), labels::gateway_selector(&fleet.name)).into(),
-        gateway::deployment(fleet, settings).into(),
+        gateway::deployment(fleet, settings, account).into(),
     ]);
     let ingress = fleet.expose.ingress.iter().map(|ingress| exposure::ingress(fleet, ingress).into());
     let route = fleet.expose.http_route.iter().map(|route| exposure::http_route(fleet, route).into());
-    Ok(Wanted { serving, exposing: ingress.chain(route).collect() })
+    Ok(Wanted { serving, trying, exposing: ingress.chain(route).collect() })
 }
 
 /// What is there only while a model is tried.
@@ -81,11 +97,12 @@ fn trial(
     plan: &PoolPlan,
 ) -> serde_json::Result<Vec<Child>> {
     let (wants, mut children) = (&plan.wants, Vec::new());
-    if let Some(model) = &wants.shadow {
+    let pods = [(SHADOW, &wants.shadow), (BASELINE, &wants.baseline)];
+    for (part, model) in pods.into_iter().filter_map(|(part, model)| Some((part, model.as_ref()?))) {
         children.extend([
-            Child::from(model_config::of_shadow(fleet, pool, model)?),
-            service::of_trial(fleet, pool, SHADOW).into(),
-            shadow::deployment(fleet, pool, settings, model, &wants.trial).into(),
+            Child::from(model_config::of_trial(fleet, pool, part, model)?),
+            service::of_trial(fleet, pool, part).into(),
+            shadow::deployment(fleet, pool, settings, (part, model), &wants.trial).into(),
         ]);
     }
     let ready = !matches!(plan.prompts, Prompts::Missing(_));
@@ -122,7 +139,7 @@ pub(super) fn pool_meta(fleet: &Fleet, pool: &FleetPool) -> ObjectMeta {
     }
 }
 
-/// Metadata of an object of a pool's shadow or judge.
+/// Metadata of an object of a part of a pool's trial.
 pub(super) fn trial_meta(fleet: &Fleet, pool: &FleetPool, part: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(labels::trial_object(&fleet.name, &pool.name, part)),

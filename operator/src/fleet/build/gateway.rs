@@ -25,14 +25,6 @@ const DISK: &str = "128Mi";
 /// Time to stop beside the drain: a gateway waits by itself until the Service
 /// has forgotten it, and then has to end.
 const LEEWAY_SECONDS: i64 = 15;
-/// Longest wait for the audio of a copied request, for which no caller waits;
-/// answers of the stable model that took more than half of it are not copied.
-const MIRROR_TIMEOUT_MS: u32 = 30_000;
-/// Longest audio of the candidate; of the stable model half as much is copied.
-/// Both together, in base64, fit what a judge takes.
-const MIRROR_BYTES: u32 = 4 << 20;
-/// Copies under way at once in one gateway.
-const MIRROR_CONCURRENCY: u32 = 4;
 /// A gateway starts within seconds; what takes longer is stuck.
 const PROGRESS_DEADLINE_SECONDS: i32 = 120;
 
@@ -49,21 +41,18 @@ pub(super) fn route(fleet: &Fleet, plans: &[PoolPlan]) -> serde_json::Result<Con
     })
 }
 
-/// Copies of a pool's requests for the model that is tried in it.
+/// A share of a pool's requests for the judge of the model that is tried in it.
 fn mirror(fleet: &Fleet, pool: &FleetPool) -> MirrorRoute {
     MirrorRoute {
         pool: pool.name.clone(),
-        service: labels::trial_object(&fleet.name, &pool.name, labels::SHADOW),
         judge: labels::trial_object(&fleet.name, &pool.name, labels::JUDGE),
         percent: fleet.rollout.percent,
-        timeout_ms: MIRROR_TIMEOUT_MS,
-        max_bytes: MIRROR_BYTES,
-        concurrency: MIRROR_CONCURRENCY,
     }
 }
 
-/// The gateway's pods. A new one serves before an old one goes.
-pub(super) fn deployment(fleet: &Fleet, settings: &Settings) -> Deployment {
+/// The gateway's pods. A new one serves before an old one goes. They are replaced
+/// when `account`, the ServiceAccount that they were last replaced for, changes.
+pub(super) fn deployment(fleet: &Fleet, settings: &Settings, account: Option<&str>) -> Deployment {
     Deployment {
         metadata: gateway_meta(fleet),
         spec: Some(DeploymentSpec {
@@ -84,6 +73,7 @@ pub(super) fn deployment(fleet: &Fleet, settings: &Settings) -> Deployment {
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels::component(&fleet.name, labels::GATEWAY)),
+                    annotations: account.map(|uid| [(labels::ACCOUNT.to_owned(), uid.to_owned())].into()),
                     ..ObjectMeta::default()
                 }),
                 spec: Some(pod(fleet, settings)),

@@ -12,7 +12,7 @@ use ttsfleet_wire::pod::SPEECH_PORT;
 
 use super::children::{Settings, trial_meta};
 use super::container::{self, HEALTH_PORT_NAME, SPEECH_PORT_NAME, env};
-use super::labels::{self, JUDGE, SHADOW};
+use super::labels::{self, BASELINE, JUDGE, SHADOW};
 use super::mounts::Mounts;
 use super::plan::Prompts;
 use crate::fleet::validate::{Fleet, FleetPool};
@@ -30,7 +30,7 @@ const DISK: &str = "128Mi";
 const START_SECONDS: i32 = 1800;
 /// Time to stop. Nothing it knows is worth keeping.
 const GRACE_SECONDS: i64 = 5;
-/// After so many seconds in which no words were heard in callers' pairs, prompts
+/// After so many seconds in which no words were heard in callers' texts, prompts
 /// fill up.
 const PROMPT_AFTER_SECONDS: u32 = 3;
 
@@ -42,9 +42,13 @@ pub(super) fn session(
     prompts: &Prompts,
 ) -> serde_json::Result<ConfigMap> {
     let address = |service: String| format!("http://{service}:{SPEECH_PORT}");
+    let baseline = match pool.fresh_baseline() {
+        true => labels::trial_object(&fleet.name, &pool.name, BASELINE),
+        false => labels::pool_object(&fleet.name, &pool.name),
+    };
     let session = Session {
         id: comparison.id.clone(),
-        baseline_url: address(labels::pool_object(&fleet.name, &pool.name)),
+        baseline_url: address(baseline),
         candidate_url: address(labels::trial_object(&fleet.name, &pool.name, SHADOW)),
         baseline_digest: comparison.baseline_digest.clone(),
         candidate_digest: comparison.candidate_digest.clone(),

@@ -4,18 +4,25 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 use ttsfleet_crds::labels::NAME;
-pub use ttsfleet_crds::labels::{COMPONENT, GATEWAY, INFERENCE, INSTANCE, JUDGE, POOL, SHADOW, TRIAL_OF};
+pub use ttsfleet_crds::labels::{
+    BASELINE, COMPONENT, GATEWAY, INFERENCE, INSTANCE, JUDGE, POOL, SHADOW, TRIAL_OF,
+};
 
 /// Label of pods that share their GPU, with the way they do.
 pub const GPU_SHARING: &str = "ttsfleet.dev/gpu-sharing";
-/// Label of the pods that a model is tried in, which tells one trial from the
-/// next.
+/// Label of the pods of a trial, which tells one trial from the next.
 pub const TRIAL: &str = "ttsfleet.dev/trial";
 /// Label of a pool's pods with a digest of the template that they were made
 /// from.
 pub const TEMPLATE: &str = "ttsfleet.dev/template";
 /// Selects the objects of all fleets, and only them.
 pub const SELECTOR: &str = "app.kubernetes.io/managed-by=ttsfleet-operator,app.kubernetes.io/name=ttsfleet";
+
+/// Selects whatever the fleets' own selectors could find, theirs or not.
+pub const OF_ANY_FLEET: &str = "app.kubernetes.io/name=ttsfleet,app.kubernetes.io/instance";
+/// Annotation of the gateway's pods with the uid of the ServiceAccount that they
+/// were replaced for.
+pub const ACCOUNT: &str = "ttsfleet.dev/account";
 
 /// What the operator's own pods are called, as the chart labels them.
 pub const OPERATOR: (&str, &str) = ("app.kubernetes.io/name", "ttsfleet-operator");
@@ -74,19 +81,19 @@ pub fn gateway_object(fleet: &str) -> String {
     format!("{fleet}-gateway")
 }
 
-/// Labels of every object of a pool's shadow or judge.
+/// Labels of every object of a part of a pool's trial: shadow, baseline or judge.
 pub fn trial(fleet: &str, pool: &str, part: &str) -> BTreeMap<String, String> {
     let mut labels = component(fleet, part);
     labels.insert(TRIAL_OF.to_owned(), pool.to_owned());
     labels
 }
 
-/// Labels that find the pods of a pool's shadow or judge.
+/// Labels that find the pods of a part of a pool's trial.
 pub fn trial_selector(fleet: &str, pool: &str, part: &str) -> BTreeMap<String, String> {
     owned([NAME, (INSTANCE, fleet), (COMPONENT, part), (TRIAL_OF, pool)])
 }
 
-/// Name of the objects of a pool's shadow or judge: `narrator-main-shadow`. No
+/// Name of the objects of a part of a pool's trial: `narrator-main-shadow`. No
 /// pool is called so. A long one is cut, and a digest keeps it apart from others.
 pub fn trial_object(fleet: &str, pool: &str, part: &str) -> String {
     let name = format!("{fleet}-{pool}-{part}");
@@ -107,7 +114,7 @@ pub(super) fn short_digest(text: &str) -> String {
 /// sends requests to.
 pub fn endpoints_selector(fleet: &str) -> String {
     let (key, name) = NAME;
-    format!("{key}={name},{INSTANCE}={fleet},{COMPONENT} in ({INFERENCE},{SHADOW},{JUDGE})")
+    format!("{key}={name},{INSTANCE}={fleet},{COMPONENT} in ({INFERENCE},{JUDGE})")
 }
 
 /// A selector as `kubectl` and the scale subresource write it.

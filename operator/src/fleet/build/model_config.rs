@@ -4,7 +4,6 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use ttsfleet_wire::model::{MODEL_KEY, ModelRecord};
 
 use super::children::{pool_meta, trial_meta};
-use super::labels;
 use crate::fleet::validate::{Fleet, FleetPool};
 use crate::rollout::{PoolRecord, ROLLOUT_KEY};
 
@@ -18,14 +17,15 @@ pub(crate) fn build(fleet: &Fleet, pool: &FleetPool, record: &PoolRecord) -> ser
     Ok(ConfigMap { metadata: pool_meta(fleet, pool), data: Some(data.into()), ..ConfigMap::default() })
 }
 
-/// What the shadow's pods load at start.
-pub(super) fn of_shadow(
+/// What the pods of a part of a trial load at start.
+pub(super) fn of_trial(
     fleet: &Fleet,
     pool: &FleetPool,
+    part: &str,
     model: &ModelRecord,
 ) -> serde_json::Result<ConfigMap> {
     Ok(ConfigMap {
-        metadata: trial_meta(fleet, pool, labels::SHADOW),
+        metadata: trial_meta(fleet, pool, part),
         data: Some([(MODEL_KEY.to_owned(), serde_json::to_string(model)?)].into()),
         ..ConfigMap::default()
     })

@@ -12,7 +12,7 @@ use ttsfleet_wire::judge;
 use ttsfleet_wire::pod::{ADMIN_PORT, HEALTH_PORT, SPEECH_PORT};
 
 use super::children::{Settings, fleet_meta, gateway_meta, trial_meta};
-use super::labels::{self, GATEWAY, INFERENCE, JUDGE, SHADOW};
+use super::labels::{self, BASELINE, GATEWAY, INFERENCE, JUDGE, SHADOW};
 use super::plan::PoolPlan;
 use super::reach::{Reach, named_port, reach};
 use crate::fleet::validate::{Fleet, FleetPool};
@@ -31,7 +31,7 @@ pub(super) fn of_pods(fleet: &Fleet, settings: &Settings, plans: &[PoolPlan]) ->
         from(vec![operator(settings)], ADMIN_PORT),
         NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", HEALTH_PORT)]) },
     ];
-    let selector = selector_of(fleet, &[INFERENCE, SHADOW]);
+    let selector = selector_of(fleet, &[INFERENCE, SHADOW, BASELINE]);
     policy(fleet_meta(fleet, INFERENCE), selector, ingress, egress)
 }
 
@@ -44,8 +44,8 @@ pub(super) fn of_gateway(fleet: &Fleet) -> NetworkPolicy {
     };
     let mut egress = vec![
         name_resolution(),
-        to_parts(&[INFERENCE, SHADOW], &[("TCP", SPEECH_PORT), ("TCP", HEALTH_PORT)]),
-        to_parts(&[JUDGE], &[("TCP", judge::PORT)]),
+        to_parts(&[INFERENCE], &[("TCP", SPEECH_PORT), ("TCP", HEALTH_PORT)]),
+        to_parts(&[JUDGE], &[("TCP", judge::PORT), ("TCP", judge::HEALTH_PORT)]),
         // The API server's address differs from cluster to cluster; its ports
         // do not.
         out(&[("TCP", 443), ("TCP", 6443)]),
@@ -58,12 +58,12 @@ pub(super) fn of_gateway(fleet: &Fleet) -> NetworkPolicy {
     policy(gateway_meta(fleet), matching(labels::gateway_selector(&fleet.name)), ingress, egress)
 }
 
-/// Of a pool's judge. In: pairs from the gateway, questions from the operator,
+/// Of a pool's judge. In: requests from the gateway, questions from the operator,
 /// health and metrics from anywhere. Out: name resolution, and the speech servers
-/// that it puts prompts to.
+/// that it puts texts to.
 pub(super) fn of_judge(fleet: &Fleet, pool: &FleetPool, settings: &Settings) -> NetworkPolicy {
     let speech = NetworkPolicyEgressRule {
-        to: Some(vec![parts(fleet, &[INFERENCE, SHADOW])]),
+        to: Some(vec![parts(fleet, &[INFERENCE, SHADOW, BASELINE])]),
         ..out(&[("TCP", SPEECH_PORT)])
     };
     let ingress = vec![

@@ -21,7 +21,7 @@ pub struct PoolPlan {
     pub live: Option<Arc<Deployment>>,
 }
 
-/// Texts that are spoken to both models where callers send too few.
+/// Texts that are put to both models among callers', and where they send too few.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Prompts {
     /// Those of the judge.
@@ -48,6 +48,7 @@ impl PoolPlan {
         models.extend(previous.iter().map(|previous| &previous.record));
         models.extend(rollout.iter().map(|rollout| &rollout.candidate));
         models.extend(&self.wants.shadow);
+        models.extend(&self.wants.baseline);
         models
     }
 

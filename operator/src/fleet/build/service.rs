@@ -1,5 +1,5 @@
-//! Addresses: the fleet's for callers, the pools' and those of trials for the
-//! gateway.
+//! Addresses: the fleet's for callers, the pools' and the judges' for the
+//! gateway, those of trials' pods for the judges.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub(super) fn of_pool(fleet: &Fleet, pool: &FleetPool) -> Service {
     headless(pool_meta(fleet, pool), labels::pool_selector(&fleet.name, &pool.name))
 }
 
-/// The same for the pool's shadow or judge.
+/// The same for a part of the pool's trial.
 pub(super) fn of_trial(fleet: &Fleet, pool: &FleetPool, part: &str) -> Service {
     headless(trial_meta(fleet, pool, part), labels::trial_selector(&fleet.name, &pool.name, part))
 }

@@ -1,8 +1,9 @@
 //! What the operator remembers of records and pods between passes. Losing it
 //! costs a question to each pod, no more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -10,6 +11,7 @@ use kube::ResourceExt;
 use ttsfleet_wire::admin::ModelStatus;
 use ttsfleet_wire::judge::Report;
 
+use crate::fleet::traffic::{Difference, GRACE};
 use crate::rollout::PoolRecord;
 
 /// How long a pod that gives no answer is left alone while nothing depends on it.
@@ -32,6 +34,12 @@ struct OfFleet {
     pods: HashMap<String, Heard>,
     /// What judges reported and when, by the uids of their pods.
     reports: HashMap<String, (Timestamp, Option<Report>)>,
+    /// What the kubelet said of volumes and when, by the uids of their pods.
+    volumes: HashMap<String, (Timestamp, Option<String>)>,
+    /// What of the traffic differs from what is counted, and since when.
+    differences: BTreeMap<Difference, Timestamp>,
+    /// What kept a trial's objects from being made, in words.
+    trial: Option<String>,
 }
 
 /// A record as it was written last, perhaps later than the cache knows.
@@ -83,6 +91,45 @@ impl Memory {
         all.entry(fleet.to_owned()).or_default().reports.insert(judge.to_owned(), (at, report));
     }
 
+    /// What kept a trial's objects from being made in the last pass.
+    pub(super) fn trial(&self, fleet: &str) -> Option<String> {
+        self.lock().get(fleet)?.trial.clone()
+    }
+
+    pub(crate) fn tried(&self, fleet: &str, trouble: Option<String>) {
+        self.lock().entry(fleet.to_owned()).or_default().trial = trouble;
+    }
+
+    /// What was said of a pod's volumes a moment ago.
+    pub(crate) fn volumes(&self, fleet: &str, pod: &str, now: Timestamp) -> Option<Option<String>> {
+        let (at, words) = self.lock().get(fleet)?.volumes.get(pod).cloned()?;
+        (now.duration_since(at).abs() < QUIET).then_some(words)
+    }
+
+    pub(crate) fn told_of_volumes(&self, fleet: &str, pod: &str, at: Timestamp, words: Option<String>) {
+        self.lock().entry(fleet.to_owned()).or_default().volumes.insert(pod.to_owned(), (at, words));
+    }
+
+    /// What differs for longer than a moment, and when to look at the rest again.
+    pub(crate) fn lasting(
+        &self,
+        fleet: &str,
+        found: BTreeSet<Difference>,
+        now: Timestamp,
+    ) -> (Vec<Difference>, Option<Duration>) {
+        let mut all = self.lock();
+        let known = &mut all.entry(fleet.to_owned()).or_default().differences;
+        known.retain(|difference, _| found.contains(difference));
+        for difference in found {
+            known.entry(difference).or_insert(now);
+        }
+        let left = |since: &Timestamp| GRACE - now.duration_since(*since);
+        let lasting = known.iter().filter(|(_, since)| left(since) <= SignedDuration::ZERO);
+        let lasting = lasting.map(|(difference, _)| difference.clone()).collect();
+        let coming = known.values().map(left).filter(|left| *left > SignedDuration::ZERO);
+        (lasting, coming.min().and_then(|left| Duration::try_from(left).ok()))
+    }
+
     /// A pod was told to do something: what it said before no longer holds.
     pub(super) fn disturb(&self, fleet: &str, pod: &str) {
         let mut all = self.lock();
@@ -97,6 +144,7 @@ impl Memory {
             let there: HashSet<String> = pods.iter().filter_map(|pod| pod.uid()).collect();
             of.pods.retain(|uid, _| there.contains(uid));
             of.reports.retain(|uid, _| there.contains(uid));
+            of.volumes.retain(|uid, _| there.contains(uid));
         }
     }
 
@@ -119,5 +167,30 @@ impl Memory {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, OfFleet>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+    }
+
+    #[test]
+    fn only_what_differs_all_the_time_is_told() {
+        let memory = Memory::default();
+        let found = |names: &[&str]| -> BTreeSet<Difference> {
+            let stray = |who: &&str| Difference::Stray { part: "main".to_owned(), who: (*who).to_owned() };
+            names.iter().map(stray).collect()
+        };
+        let told = |names: &[&str], seconds| memory.lasting("fleet", found(names), at(seconds));
+        assert_eq!(told(&["a"], 0), (vec![], Some(Duration::from_secs(20))), "it may be over in a moment");
+        assert_eq!(told(&["a", "b"], 15).1, Some(Duration::from_secs(5)));
+        let (lasting, next) = told(&["a", "b"], 20);
+        assert_eq!((lasting, next), (found(&["a"]).into_iter().collect(), Some(Duration::from_secs(15))));
+        assert_eq!(told(&[], 21), (vec![], None), "it is over");
+        assert_eq!(told(&["a"], 22).0, vec![], "and begins anew");
     }
 }

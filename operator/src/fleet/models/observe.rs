@@ -13,9 +13,9 @@ use ttsfleet_wire::judge::Report;
 
 use super::memory::{FRESH, Heard, QUIET};
 use crate::admin::Target;
-use crate::fleet::build::labels::{self, INFERENCE, JUDGE, SHADOW};
+use crate::fleet::build::labels::{self, BASELINE, JUDGE, SHADOW};
 use crate::fleet::build::{CONTAINER, PoolPlan, template_digest};
-use crate::fleet::pods;
+use crate::fleet::pods::{self, VolumeTrouble};
 use crate::fleet::reconcile::{Context, Error};
 use crate::fleet::validate::{Fleet, FleetPool};
 use crate::kinds::Live;
@@ -49,9 +49,8 @@ pub(super) async fn pool(
     let under_way = rollout.is_some_and(|rollout| rollout.phase != RolloutPhase::Paused);
     let trial = rollout.map(|rollout| rollout.trial.as_str());
     let digest = template_digest(fleet, pool, &context.settings, plan)?;
-    let look = Look { context, fleet, now };
-    let of_pool = [(labels::COMPONENT, INFERENCE), (labels::POOL, &pool.name)];
-    let own = find(live, &of_pool);
+    let look = Look { context, fleet, volumes: &live.volumes, now };
+    let own = find(live, &[(labels::POOL, &pool.name)]);
     let of_trial = |part| match trial {
         Some(trial) => {
             let labels =
@@ -60,18 +59,20 @@ pub(super) async fn pool(
         }
         None => Vec::new(),
     };
-    let (shadow, judge) = (of_trial(SHADOW), of_trial(JUDGE));
+    let (shadow, baseline, judge) = (of_trial(SHADOW), of_trial(BASELINE), of_trial(JUDGE));
     let compares = rollout.is_some_and(|rollout| rollout.phase == RolloutPhase::Shadowing);
     let own = look.at(&own, under_way, |pod| label(pod, labels::TEMPLATE) == Some(&digest));
     let shadow = look.at(&shadow, under_way, |_| true);
+    let baseline = look.at(&baseline, under_way, |_| true);
     let report = look.report(judge.first().filter(|_| compares));
-    let (own, shadow, report) = futures::join!(own, shadow, report);
-    let judge_problem = judge.first().and_then(|pod| pods::trouble(fleet, pod, now));
-    let recheck = if under_way { None } else { own.restless.or(shadow.restless) };
+    let (own, shadow, baseline, report) = futures::join!(own, shadow, baseline, report);
+    let judge_problem = judge.first().and_then(|pod| pods::trouble(fleet, pod, &live.volumes, now));
+    let recheck = if under_way { None } else { own.restless.or(shadow.restless).or(baseline.restless) };
     let targets = own.targets;
     let view = PoolView {
         pods: own.pods,
         shadow: shadow.pods,
+        baseline: baseline.pods,
         report,
         judge_problem: judge_problem.map(|problem| problem.message),
         now,
@@ -79,12 +80,9 @@ pub(super) async fn pool(
     Ok(Observed { view, targets, recheck })
 }
 
-/// Pods with these labels that are there to stay, by name.
+/// Those of the fleet's pods with these labels that are there to stay, by name.
 fn find<'a>(live: &'a Live, labels: &[(&str, &str)]) -> Vec<&'a Pod> {
-    let over = |pod: &Pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Failed" | "Succeeded"))
-    };
+    let over = |pod: &Pod| pods::is_leaving(pod) || pods::is_over(pod);
     let matches = |pod: &Pod| labels.iter().all(|(key, value)| label(pod, key) == Some(*value));
     let all = live.pods.iter().map(Arc::as_ref);
     let mut found: Vec<&Pod> = all.filter(|pod| !over(pod) && matches(pod)).collect();
@@ -109,6 +107,7 @@ struct Seen {
 struct Look<'a> {
     context: &'a Context,
     fleet: &'a Fleet,
+    volumes: &'a VolumeTrouble,
     now: Timestamp,
 }
 
@@ -169,7 +168,7 @@ impl Look<'_> {
 
     /// What the judge has measured.
     async fn report(&self, judge: Option<&&Pod>) -> Option<Report> {
-        let pod = judge.filter(|pod| is_ready(pod))?;
+        let pod = judge.filter(|pod| pods::is_ready(pod))?;
         let (fleet, uid) = (&self.fleet.owner.uid, pod.uid().unwrap_or_default());
         match self.context.memory.reported(fleet, &uid) {
             Some((at, report)) if self.age(at) < FRESH => return report,
@@ -202,16 +201,11 @@ impl Look<'_> {
         PodView {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
-            ready: is_ready(pod),
+            ready: pods::is_ready(pod),
             current,
             status: None,
             restarts: container.map_or(0, |status| status.restart_count.unsigned_abs()),
-            problem: pods::trouble(self.fleet, pod, self.now),
+            problem: pods::trouble(self.fleet, pod, self.volumes, self.now),
         }
     }
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -10,6 +10,7 @@ use super::PoolPass;
 use super::memory::Written;
 use crate::fleet::apply::{Applier, ApplyError};
 use crate::fleet::build::labels;
+use crate::fleet::identity::{self, Owner};
 use crate::fleet::reconcile::{Context, Error};
 use crate::fleet::validate::{Fleet, FleetPool};
 use crate::kinds::Live;
@@ -47,7 +48,11 @@ pub(super) async fn find(
         }
     };
     let remembered = written.map(|written| written.record);
-    let ours = object.as_ref().filter(|object| belongs_to(object, fleet));
+    // Whose it is comes before what it says: a stranger's word is none of ours.
+    let is_ours = |object: &&Arc<ConfigMap>| {
+        matches!(identity::owner(object.as_ref(), &fleet.owner), Owner::Fleet | Owner::Orphan)
+    };
+    let ours = object.as_ref().filter(is_ours);
     let found = remembered.or_else(|| ours.and_then(|object| read(object)));
     let is_first = found.is_none();
     let record = found.unwrap_or_else(|| PoolRecord::first(pool.model.clone()));
@@ -61,12 +66,6 @@ pub(super) async fn find(
 fn read(object: &ConfigMap) -> Option<PoolRecord> {
     let value = |key| object.data.as_ref()?.get(key).map(String::as_str);
     PoolRecord::read(value(MODEL_KEY), value(ROLLOUT_KEY))
-}
-
-/// Not that of another fleet, of the same name perhaps.
-fn belongs_to(object: &ConfigMap, fleet: &Fleet) -> bool {
-    let mut owners = object.owner_references().iter();
-    owners.all(|owner| owner.controller != Some(true) || owner.uid == fleet.owner.uid)
 }
 
 /// Grows with every write.

@@ -7,6 +7,14 @@ use ttsfleet_crds::{Gpu, GpuMode, TtsDeployment, TtsDeploymentSpec};
 use super::*;
 use crate::fleet::validate::validate;
 
+fn diagnose(fleet: &Fleet, pods: &[Arc<Pod>], now: Timestamp) -> Option<Problem> {
+    super::diagnose(fleet, pods, &VolumeTrouble::new(), now)
+}
+
+fn trouble(fleet: &Fleet, pod: &Pod, now: Timestamp) -> Option<rollout::Problem> {
+    super::trouble(fleet, pod, &VolumeTrouble::new(), now)
+}
+
 fn fleet() -> Fleet {
     fleet_of(TtsDeploymentSpec::default())
 }
@@ -172,12 +180,86 @@ fn a_missing_image_is_told() {
     assert!(message.contains("no such image"), "{message}");
 }
 
+/// A pod that was evicted at that minute before noon.
+fn evicted(minute: u8) -> Arc<Pod> {
+    let since = json!({"type": "Ready", "status": "False", "lastTransitionTime": format!("2026-03-01T11:{minute}:00Z")});
+    pod(
+        "gone",
+        json!({"phase": "Failed", "reason": "Evicted", "message": "low on disk", "conditions": [since]}),
+    )
+}
+
+fn serving(name: &str) -> Arc<Pod> {
+    pod(name, json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}))
+}
+
 #[test]
-fn an_eviction_is_told() {
-    let (reason, message) =
-        found(json!({"phase": "Failed", "reason": "Evicted", "message": "low on disk"})).expect("a problem");
-    assert_eq!(reason, Reason::Evicted);
-    assert!(message.contains("low on disk"), "{message}");
+fn an_eviction_is_told_until_others_serve_in_the_pods_place_and_for_ten_minutes_at_most() {
+    let told = |pods: &[Arc<Pod>]| diagnose(&fleet(), pods, noon());
+    let problem = told(&[evicted(55), serving("a")]).expect("a problem");
+    assert_eq!(problem.reason, Reason::Evicted);
+    assert!(problem.message.contains("low on disk"), "{}", problem.message);
+    assert_eq!(problem.until, noon().checked_add(SignedDuration::from_mins(5)).ok());
+    assert_eq!(told(&[evicted(55), serving("a"), serving("b")]), None, "two are asked for, and two serve");
+    assert_eq!(told(&[evicted(50)]), None, "the cluster keeps it for much longer");
+}
+
+#[test]
+fn what_was_wrong_with_a_pod_that_is_over_never_hides_what_is_wrong_now() {
+    let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable"});
+    let waiting = pod("b", json!({"phase": "Pending", "conditions": [condition]}));
+    let shut_down = container(json!({"state": {"terminated": {"exitCode": 137, "reason": "Error"}}}));
+    let mut over = Pod::clone(&pod("a", shut_down));
+    over.status.get_or_insert_default().phase = Some("Failed".to_owned());
+    let problem = diagnose(&fleet(), &[Arc::new(over), evicted(59), waiting], noon()).expect("a problem");
+    assert_eq!(problem.reason, Reason::Unschedulable);
+}
+
+/// A pod of the gateway that has waited for its volumes for so many seconds at
+/// noon.
+fn without_volumes(fleet: &Fleet, seconds: i64, words: Option<&str>) -> Option<Problem> {
+    let since = (noon() - SignedDuration::from_secs(seconds)).to_string();
+    let mut waiting = Pod::clone(&gateway(json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": since},
+        {"type": "PodReadyToStartContainers", "status": "False"},
+    ]})));
+    waiting.metadata.uid = Some("waits".to_owned());
+    let words = words.map(|words| ("waits".to_owned(), words.to_owned()));
+    super::diagnose(fleet, &[Arc::new(waiting)], &words.into_iter().collect(), noon())
+}
+
+#[test]
+fn a_pod_whose_volume_waits_for_a_secret_names_it() {
+    let mut spec = TtsDeploymentSpec::default();
+    let keys = ttsfleet_crds::SecretRef { name: "keys".to_owned() };
+    spec.routing.tier_from.api_key_secret_ref = Some(keys);
+    let with_keys = fleet_of(spec);
+    let kubelet = "MountVolume.SetUp failed for volume \"keys\" : secret \"keys\" not found";
+    for words in [Some(kubelet), None] {
+        let problem = without_volumes(&with_keys, 20, words).expect("a problem");
+        assert_eq!(problem.reason, Reason::VolumeUnavailable);
+        assert!(problem.message.contains("Secret keys: make it"), "{}", problem.message);
+        assert!(words.is_none_or(|words| problem.message.contains(words)), "{}", problem.message);
+    }
+    assert_eq!(without_volumes(&with_keys, 19, Some(kubelet)), None, "volumes take a moment");
+    assert_eq!(without_volumes(&fleet(), 60, None), None, "nothing is guessed");
+}
+
+#[test]
+fn a_pod_that_waits_for_its_volumes_is_looked_at_again() {
+    let waits = |since: &str| {
+        pod(
+            "a",
+            json!({"phase": "Pending", "conditions": [
+                {"type": "PodScheduled", "status": "True", "lastTransitionTime": since},
+                {"type": "PodReadyToStartContainers", "status": "False"},
+            ]}),
+        )
+    };
+    let next = |pods: &[Arc<Pod>]| next_look(pods, noon());
+    assert_eq!(next(&[waits("2026-03-01T11:59:55Z")]), Some(Duration::from_secs(15)));
+    assert_eq!(next(&[waits("2026-03-01T11:50:00Z")]), Some(LOOK_AT_VOLUMES));
+    assert_eq!(next(&[serving("a")]), None);
 }
 
 #[test]

@@ -51,7 +51,16 @@ fn coming_up() -> Value {
 }
 
 fn view<'a>(object: &'a TtsDeployment, deployments: &'a [Arc<Deployment>]) -> View<'a> {
-    View { object, deployments, obstacle: None, pods: None, models: vec![], now: Timestamp::UNIX_EPOCH }
+    View {
+        object,
+        deployments,
+        obstacle: None,
+        problems: vec![],
+        trial: None,
+        unreached: BTreeMap::new(),
+        models: vec![],
+        now: Timestamp::UNIX_EPOCH,
+    }
 }
 
 fn problem(reason: Reason) -> Option<Problem> {
@@ -150,14 +159,18 @@ fn an_obstacle_is_the_reason_of_everything_that_waits_for_it() {
 #[test]
 fn a_pod_problem_that_is_over_leaves_the_fleet_ready_but_degraded() {
     let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
-    let view = View { pods: problem(Reason::OutOfMemory), ..view(&object, &deployments) };
+    let view =
+        View { problems: problem(Reason::OutOfMemory).into_iter().collect(), ..view(&object, &deployments) };
     assert_eq!(line(&derive(&view)), "RAD AllPodsReady");
 }
 
 #[test]
 fn a_pod_problem_explains_why_the_fleet_is_not_ready() {
     let (object, deployments) = (object(3), [deployment((3, 3, 2), coming_up()), gateway(2)]);
-    let view = View { pods: problem(Reason::Unschedulable), ..view(&object, &deployments) };
+    let view = View {
+        problems: problem(Reason::Unschedulable).into_iter().collect(),
+        ..view(&object, &deployments)
+    };
     assert_eq!(line(&derive(&view)), "APD Unschedulable");
 }
 
@@ -274,4 +287,46 @@ fn a_model_that_cannot_be_tried_is_no_fault_of_the_fleets() {
     shadow.labels_mut().insert(labels::TRIAL_OF.to_owned(), "main".to_owned());
     let deployments = [deployment((2, 2, 2), brought_up()), gateway(2), Arc::new(shadow)];
     assert_eq!(line(&derive(&view(&object(2), &deployments))), "RA AllPodsReady");
+}
+
+#[test]
+fn what_keeps_a_model_from_being_tried_is_told_and_takes_nothing_from_readiness() {
+    let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
+    let view = View { trial: problem(Reason::NameConflict), ..view(&object, &deployments) };
+    let status = derive(&view);
+    assert_eq!(line(&status), "RAD AllPodsReady");
+    assert_eq!(status.conditions[3].reason, "NameConflict");
+}
+
+#[test]
+fn the_worst_problem_hides_none_of_the_others() {
+    let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
+    let problems = [Reason::OutOfMemory, Reason::OutOfMemory, Reason::StrayPod];
+    let problems = problems.into_iter().filter_map(problem).collect();
+    let status = derive(&View { problems, ..view(&object, &deployments) });
+    let degraded = &status.conditions[3];
+    assert_eq!(
+        (degraded.reason.as_str(), degraded.message.as_str()),
+        ("OutOfMemory", "what to do Besides: what to do")
+    );
+}
+
+#[rstest]
+#[case::a_pool("main", " EndpointsDiffer")]
+#[case::the_gateway("gateway", " EndpointsDiffer")]
+fn pods_that_no_request_reaches_do_not_serve(#[case] part: &str, #[case] expected: &str) {
+    let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
+    let unreached = BTreeMap::from([(part.to_owned(), 2)]);
+    let problems = problem(Reason::EndpointsDiffer).into_iter().collect();
+    let status = derive(&View { problems, unreached, ..view(&object, &deployments) });
+    assert_eq!(line(&status), format!("D{expected}"));
+    assert!(status.conditions[1].message.contains(&format!("{part} 0 of 2")), "{:?}", status.conditions[1]);
+}
+
+#[test]
+fn no_more_pods_than_wanted_are_said_to_be_of_them() {
+    let (object, deployments) = (object(2), [deployment((3, 2, 3), coming_up()), gateway(2)]);
+    let status = derive(&view(&object, &deployments));
+    let message = &status.conditions[1].message;
+    assert_eq!(message, "Pods that serve: main 2 of 2 and 1 more, gateway 2 of 2.");
 }

@@ -101,6 +101,7 @@ impl FleetRollout {
             replicas: pool.replicas.unsigned_abs(),
             memory: pool.memory.bytes(),
             strategy: self.strategy,
+            fresh_baseline: pool.fresh_baseline(),
             shadow: self.shadow,
             gates: self.gates,
             promotion: self.promotion,

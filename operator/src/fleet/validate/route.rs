@@ -52,10 +52,7 @@ pub(super) fn table(
             ratio_percent: slow.ratio_percent.unsigned_abs(),
             recovery_ms: milliseconds("resilience.breaker.slowCall.recovery", &slow.recovery)?,
         },
-        on_exhausted: match on_exhausted {
-            OnExhausted::EmptyAudio => route::OnExhausted::EmptyAudio,
-            OnExhausted::Error => route::OnExhausted::Error,
-        },
+        on_exhausted: exhausted(*on_exhausted),
         mirrors: vec![],
     })
 }
@@ -64,11 +61,17 @@ fn tiers(routing: &Routing, pools: &[FleetPool]) -> Result<Vec<route::TierRoute>
     let known = |name: &String| pools.iter().any(|pool| pool.name == *name);
     if routing.tiers.is_empty() {
         let all = pools.iter().map(|pool| pool.name.clone()).collect();
-        return Ok(vec![route::TierRoute { name: STANDARD_TIER.to_owned(), pools: all }]);
+        let name = STANDARD_TIER.to_owned();
+        return Ok(vec![route::TierRoute { name, pools: all, weight: 1, on_exhausted: None }]);
     }
     let tiers = routing.tiers.iter().map(|tier| match tier.pools.iter().find(|name| !known(name)) {
         Some(pool) => Err(Invalid::UnknownPool { tier: tier.name.clone(), pool: pool.clone() }),
-        None => Ok(route::TierRoute { name: tier.name.clone(), pools: tier.pools.clone() }),
+        None => Ok(route::TierRoute {
+            name: tier.name.clone(),
+            pools: tier.pools.clone(),
+            weight: tier.weight.unsigned_abs(),
+            on_exhausted: tier.on_exhausted.map(exhausted),
+        }),
     });
     tiers.collect()
 }
@@ -82,12 +85,21 @@ fn tier_from(source: &TierFrom) -> Result<route::TierFrom, Invalid> {
     }
 }
 
+fn exhausted(wanted: OnExhausted) -> route::OnExhausted {
+    match wanted {
+        OnExhausted::Error => route::OnExhausted::Error,
+        OnExhausted::EmptyAudio => route::OnExhausted::EmptyAudio,
+    }
+}
+
 fn text_limits(limits: &Limits) -> route::TextLimits {
     route::TextLimits {
         max_input_chars: limits.max_input_chars.unsigned_abs(),
         on_overflow: match limits.on_overflow {
+            OnOverflow::Auto => route::OnOverflow::Auto,
             OnOverflow::Truncate => route::OnOverflow::Truncate,
             OnOverflow::Reject => route::OnOverflow::Reject,
         },
+        hard_limit: limits.hard_limit.unsigned_abs(),
     }
 }

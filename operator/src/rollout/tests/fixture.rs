@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ttsfleet_crds::{Promotion, RolloutPhase, Strategy};
-use ttsfleet_wire::admin::{Headroom, LoadedModel, ModelError, ModelStatus, Served, Step, Task, Timing};
+use ttsfleet_wire::admin::{
+    Headroom, LoadedModel, ModelError, ModelStatus, Offers, Served, Step, Task, Timing,
+};
 use ttsfleet_wire::judge::{Measure, Quantity, Report};
 use ttsfleet_wire::model::{ModelRecord, ModelSource};
 
@@ -18,6 +20,8 @@ pub(super) const GATES: Bounds = Bounds {
     cer_points: 2.0,
     mos_decrease: 0.1,
     prosody_distance: 0.25,
+    loudness_db: 3.0,
+    treble_db: 6.0,
     error_points: 0.5,
     first_sound_ratio: 1.5,
     latency_ratio: 1.2,
@@ -44,12 +48,18 @@ pub(super) fn spec(version: u32) -> PoolSpec {
         replicas: 4,
         memory: 4 << 30,
         strategy: Strategy::Shadow,
+        fresh_baseline: true,
         shadow: ShadowSpec { min_samples: 100, deadline: Duration::from_secs(3600) },
         gates: GATES,
         promotion: Promotion::Automatic,
         swap: SwapSpec { headroom: Headroom::Overlap, allow_downtime: false, soak: Duration::from_secs(60) },
         paused: false,
     }
+}
+
+pub(super) fn offers(voices: &[&str]) -> Offers {
+    let voices = voices.iter().map(ToString::to_string).collect();
+    Offers { voices, languages: vec!["en-US".to_owned()], sample_rate: 24_000 }
 }
 
 pub(super) fn loaded(version: u32) -> LoadedModel {
@@ -60,6 +70,7 @@ pub(super) fn loaded(version: u32) -> LoadedModel {
         digest: digest(version),
         served: Served::default(),
         timing: Timing::default(),
+        offers: offers(&["heart", "sky"]),
     }
 }
 
@@ -156,6 +167,14 @@ impl PodView {
         })
     }
 
+    pub(super) fn offering(self, change: impl FnOnce(&mut LoadedModel)) -> Self {
+        self.with(|status| {
+            if let Some(loaded) = &mut status.serving {
+                change(loaded);
+            }
+        })
+    }
+
     pub(super) fn served(self, requests: u64, failed: u64, first_audio_ms: u64) -> Self {
         let first_audio_us = (requests - failed) * first_audio_ms * 1000;
         self.with(|status| {
@@ -194,7 +213,8 @@ pub(super) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(super) fn view(pods: Vec<PodView>, shadow: Vec<PodView>, seconds: i64) -> PoolView {
-    PoolView { pods, shadow, report: None, judge_problem: None, now: at(seconds) }
+    let baseline = vec![pod("baseline-a", 1)];
+    PoolView { pods, shadow, baseline, report: None, judge_problem: None, now: at(seconds) }
 }
 
 /// The shadow's pod with version 2.
@@ -211,6 +231,7 @@ pub(super) fn under_way(phase: RolloutPhase) -> PoolRecord {
         candidate: model(2),
         candidate_digest: known.then(|| digest(2)),
         baseline_digest: known.then(|| digest(1)),
+        missing: Vec::new(),
         phase,
         since: start(),
         tested: true,
@@ -273,6 +294,7 @@ pub(super) fn report_on(samples: u64, interval: impl Fn(Quantity) -> (f64, f64))
         session: "7".to_owned(),
         samples,
         from_prompts: 0,
+        repeated: 0,
         waiting: 0,
         dropped: 0,
         trouble: None,
@@ -280,6 +302,8 @@ pub(super) fn report_on(samples: u64, interval: impl Fn(Quantity) -> (f64, f64))
             measure(Quantity::Cer, GATES.cer_points / 100.0, 0.03),
             measure(Quantity::Mos, -GATES.mos_decrease, 4.1),
             measure(Quantity::Prosody, GATES.prosody_distance, 0.0),
+            measure(Quantity::Loudness, GATES.loudness_db, -23.0),
+            measure(Quantity::Treble, GATES.treble_db, -30.0),
             measure(Quantity::Errors, GATES.error_points / 100.0, 0.0),
             measure(Quantity::FirstSound, GATES.first_sound_ratio, 200.0),
             measure(Quantity::Latency, GATES.latency_ratio, 800.0),

@@ -180,6 +180,7 @@ fn soaked(requests: u64, failed: u64, ms: u64) -> Vec<PodView> {
 #[case::too_few_asked(soaked(4, 4, 100), 10, "Soaking")]
 #[case::slow(soaked(50, 0, 200), 10, "Reverting a:swap1")]
 #[case::a_little_slow(soaked(50, 0, 119), 10, "Soaking")]
+#[case::slow_in_few(soaked(6, 0, 170), 10, "Soaking")]
 #[case::slow_by_chance(soaked(50, 0, 149), 10, "Soaking")]
 #[case::keeps_ending(with(pods([2; 4]), 1, |pod| pod.ended(2)), 10, "Reverting a:swap1")]
 #[case::ended_once(with(pods([2; 4]), 1, |pod| pod.ended(1)), 10, "Soaking")]

@@ -120,6 +120,50 @@ fn a_candidate_is_loaded_in_the_shadow(
     assert_eq!(decision.record.stable, model(1));
 }
 
+#[rstest]
+#[case::not_there_yet(vec![], 10, "Staging", "hibari@1 is not loaded yet in fresh pods")]
+#[case::loading(vec![pod("baseline-a", 1).starting()], 10, "Staging", "hibari@1 is not loaded yet")]
+#[case::loaded(vec![pod("baseline-a", 1)], 10, "Shadowing", "now compared")]
+#[case::other_bytes(vec![pod("baseline-a", 1).reporting(digest(9))], 10, "Staging", "and the pods serve sha256:")]
+#[case::source_gone(vec![pod("baseline-a", 1).starting().failed(1, false)], 10, "Staging", "a tensor is missing")]
+#[case::source_gone_for_long(vec![pod("baseline-a", 1).starting().failed(1, false)], 3600, "Paused", "a tensor is missing")]
+#[case::keeps_ending(vec![pod("baseline-a", 1).dark().ended(9)], 10, "Staging", "weights.bin is cut short")]
+#[case::no_place(vec![pod("baseline-a", 1).without_place()], 10, "Staging", "0/3 nodes fit")]
+#[case::no_place_for_long(vec![pod("baseline-a", 1).without_place()], 3600, "Paused", "no place to run within 3600 s: 0/3 nodes fit")]
+fn a_comparison_begins_when_the_stable_model_is_loaded_in_fresh_pods_too(
+    #[case] baseline: Vec<PodView>,
+    #[case] seconds: i64,
+    #[case] expected: &str,
+    #[case] words: &str,
+) {
+    let record = under_way(RolloutPhase::Staging);
+    let unplaced = baseline
+        .iter()
+        .any(|pod| pod.problem.as_ref().is_some_and(|problem| problem.message.contains("nodes")));
+    let view = PoolView { baseline, ..view(pods([1; 4]), vec![shadow()], seconds) };
+    let decision = decided(&spec(2), &record, &view);
+    assert_eq!(line(&record, &decision).split(' ').next(), Some(expected));
+    assert!(message(&decision).contains(words), "{}", message(&decision));
+    assert!(decision.record.history.is_empty(), "it is no fault of the candidate");
+    assert_eq!(decision.quality.reason == Reason::ShadowUnschedulable, unplaced);
+    let compared = matches!(expected, "Staging" | "Shadowing");
+    assert_eq!(decision.wants.baseline, compared.then(|| model(1)));
+}
+
+#[test]
+fn on_whole_gpus_the_pods_that_serve_are_compared_with_and_that_is_said() {
+    let spec = PoolSpec { fresh_baseline: false, ..spec(2) };
+    let view = || PoolView { baseline: vec![], ..view(pods([1; 4]), vec![shadow()], 10) };
+    let begun = decided(&spec, &under_way(RolloutPhase::Staging), &view());
+    assert_eq!((line(&begun.record, &begun).as_str(), &begun.wants.baseline), ("Shadowing sjm", &None));
+    let record = under_way(RolloutPhase::Shadowing);
+    let still = decided(&spec, &record, &view());
+    let words = "times are compared with pods that serve callers, too";
+    assert!(message(&still).contains(words), "{}", message(&still));
+    let passed = decided(&spec, &record, &PoolView { report: Some(report(100, -0.5, 0.5)), ..view() });
+    assert!(message(&passed).contains(words), "{}", message(&passed));
+}
+
 #[test]
 fn a_shadow_without_a_place_is_told_in_the_condition() {
     let record = under_way(RolloutPhase::Staging);
@@ -135,6 +179,7 @@ fn a_shadow_without_a_place_is_told_in_the_condition() {
 #[case::without_a_place(RolloutPhase::Paused, Hold::ShadowUnschedulable, "Staging a:stage2 b:stage2")]
 #[case::unclear(RolloutPhase::Paused, Hold::Inconclusive, "Staging a:stage2 b:stage2")]
 #[case::passed(RolloutPhase::Paused, Hold::AwaitingPromotion, "Paused")]
+#[case::offers_less(RolloutPhase::Paused, Hold::OffersLess, "Paused")]
 #[case::swapping(RolloutPhase::Promoting, Hold::Inconclusive, "Promoting a:stage2 b:stage2")]
 fn a_spec_that_no_longer_asks_for_a_comparison_ends_it(
     #[case] phase: RolloutPhase,
@@ -146,7 +191,8 @@ fn a_spec_that_no_longer_asks_for_a_comparison_ends_it(
     let spec = PoolSpec { strategy: Strategy::Direct, promotion: Promotion::Manual, ..spec(2) };
     let decision = decided(&spec, &record, &view(pods([1; 2]), vec![shadow()], 10));
     assert_eq!(line(&record, &decision), expected);
-    let tested = phase == RolloutPhase::Promoting || hold == Hold::AwaitingPromotion;
+    let passed = [Hold::AwaitingPromotion, Hold::OffersLess].contains(&hold);
+    let tested = phase == RolloutPhase::Promoting || passed;
     assert_eq!(decision.record.rollout.as_ref().map(|rollout| rollout.tested), Some(tested));
     assert!(decision.wants.shadow.is_none(), "{:?}", decision.wants);
 }
@@ -279,19 +325,21 @@ fn a_pool_without_pods_takes_a_new_model_as_it_is() {
 }
 
 #[rstest]
-#[case::no_report(None, 10, "Shadowing sjm", "0 of 100 pairs")]
-#[case::too_few(Some(report(99, -0.5, 0.5)), 10, "Shadowing sjm", "99 of 100 pairs")]
-#[case::passes(Some(report(100, -0.5, 0.5)), 10, "Promoting a:stage2 b:stage2 c:stage2 d:stage2", "passed every gate in 100 pairs")]
+#[case::no_report(None, 10, "Shadowing sjm", "0 of 100 texts")]
+#[case::too_few(Some(report(99, -0.5, 0.5)), 10, "Shadowing sjm", "99 of 100 texts")]
+#[case::passes(Some(report(100, -0.5, 0.5)), 10, "Promoting a:stage2 b:stage2 c:stage2 d:stage2", "passed every gate in 100 texts")]
 #[case::undecided(
     Some(report(500, 0.5, 1.5)),
     10,
     "Shadowing sjm",
-    "undecided: cer, mos, prosody, errors, firstSound, latency"
+    "undecided: cer, mos, prosody, loudness, treble, errors, firstSound, latency"
 )]
 #[case::undecided_for_long(Some(report(500, 0.5, 1.5)), 3600, "Paused", "no clear answer within 3600 s")]
 #[case::fails(Some(report(10, 1.1, 1.5)), 10, "Rejected", "prosody: ")]
-#[case::too_early_to_fail(Some(report(9, 1.1, 1.5)), 10, "Shadowing sjm", "9 of 100 pairs")]
-#[case::another_trial(Some(Report { session: "6".to_owned(), ..report(100, -0.5, 0.5) }), 10, "Shadowing sjm", "0 of 100 pairs")]
+#[case::too_early_to_fail(Some(report(9, 1.1, 1.5)), 10, "Shadowing sjm", "9 of 100 texts")]
+#[case::another_trial(Some(Report { session: "6".to_owned(), ..report(100, -0.5, 0.5) }), 10, "Shadowing sjm", "0 of 100 texts")]
+#[case::baseline_has_trouble(Some(report(99, -0.5, 0.5)), 11, "Shadowing sjm", "baseline: ErrImagePull")]
+#[case::texts_that_repeat(Some(Report { repeated: 40, ..report(12, 0.5, 1.5) }), 10, "Shadowing sjm", "40 more pairs repeat these texts")]
 #[case::judge_has_trouble(Some(Report { trouble: Some("no recogniser".to_owned()), ..report(0, 0.5, 1.5) }), 10, "Shadowing sjm", "judge: no recogniser")]
 #[case::not_a_number(Some(report(500, f64::NAN, f64::NAN)), 10, "Shadowing sjm", "undecided")]
 fn a_candidate_is_held_against_the_gates(
@@ -301,7 +349,9 @@ fn a_candidate_is_held_against_the_gates(
     #[case] words: &str,
 ) {
     let record = under_way(RolloutPhase::Shadowing);
-    let view = PoolView { report, ..view(pods([1; 4]), vec![shadow()], seconds) };
+    let baseline =
+        if words.contains("baseline") { vec![pod("baseline-a", 1).without_image()] } else { vec![] };
+    let view = PoolView { report, baseline, ..view(pods([1; 4]), vec![shadow()], seconds) };
     let decision = decided(&spec(2), &record, &view);
     assert_eq!(line(&record, &decision), expected);
     assert!(message(&decision).contains(words), "{}", message(&decision));
@@ -312,6 +362,8 @@ fn a_candidate_is_held_against_the_gates(
 #[case(Quantity::Cer, "cer: +3.00 (+2.60 to +3.40) points, at most +2 points")]
 #[case(Quantity::Mos, "mos: -0.150 (-0.170 to -0.130), at most 0.1 lower")]
 #[case(Quantity::Prosody, "prosody: 0.375 (0.325 to 0.425), at most 0.25")]
+#[case(Quantity::Loudness, "loudness: 4.50 (3.90 to 5.10) dB, at most 3 dB")]
+#[case(Quantity::Treble, "treble: 9.00 (7.80 to 10.20) dB, at most 6 dB")]
 #[case(Quantity::Errors, "errors: +0.75 (+0.65 to +0.85) points, at most +0.5 points")]
 #[case(Quantity::FirstSound, "firstSound: 2.25 (1.95 to 2.55) times, at most 1.5 times")]
 #[case(Quantity::Latency, "latency: 1.80 (1.56 to 2.04) times, at most 1.2 times")]

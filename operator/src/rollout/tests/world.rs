@@ -7,9 +7,9 @@ use ttsfleet_crds::RolloutPhase;
 use ttsfleet_wire::admin::{Headroom, Served};
 use ttsfleet_wire::judge::Report;
 
-use super::fixture::{at, model, report, spec};
+use super::fixture::{at, model, pod, report, spec};
 use super::server::{Nature, Server, number};
-use crate::rollout::{Commands, Decision, Order, PoolRecord, PoolSpec, PoolView, Verb, decide};
+use crate::rollout::{Commands, Decision, Order, PodView, PoolRecord, PoolSpec, PoolView, Verb, decide};
 
 const TICK: i64 = 5;
 
@@ -39,6 +39,8 @@ pub(super) struct World {
     natures: BTreeMap<u32, Nature>,
     pods: Vec<Server>,
     shadow: Option<(String, u32, Vec<Server>)>,
+    /// Trial, version, and the tick from which on its pod is there.
+    baseline: Option<(String, u32, i64)>,
     judge: Option<(String, u64)>,
     tick: i64,
     made: u32,
@@ -58,6 +60,7 @@ impl World {
             natures: natures.iter().copied().collect(),
             pods: Vec::new(),
             shadow: None,
+            baseline: None,
             judge: None,
             tick: 0,
             made: 0,
@@ -207,14 +210,29 @@ impl World {
             pods: self.pods.iter().map(|pod| pod.view(other_bytes)).collect(),
             shadow: shadow
                 .map_or_else(Vec::new, |(_, _, pods)| pods.iter().map(|pod| pod.view(other_bytes)).collect()),
+            baseline: self.fresh_pods(trial),
             report,
             judge_problem: None,
             now: at(self.tick * TICK),
         }
     }
 
+    /// Those of the trial with the stable model.
+    fn fresh_pods(&self, trial: Option<&str>) -> Vec<PodView> {
+        let there = |(of, _, since): &&(String, u32, i64)| Some(of.as_str()) == trial && *since <= self.tick;
+        let fresh = self.baseline.as_ref().filter(there);
+        fresh.map(|(_, version, _)| pod("baseline-a", *version)).into_iter().collect()
+    }
+
     fn provide(&mut self, decision: &Decision) {
         let wants = &decision.wants;
+        match &wants.baseline {
+            None => self.baseline = None,
+            Some(record) if self.baseline.as_ref().is_none_or(|(trial, ..)| *trial != wants.trial) => {
+                self.baseline = Some((wants.trial.clone(), number(&record.version), self.tick + 2));
+            }
+            Some(_) => {}
+        }
         match &wants.shadow {
             None => self.shadow = None,
             Some(record) if self.shadow.as_ref().is_none_or(|(trial, ..)| *trial != wants.trial) => {

@@ -1,3 +1,4 @@
+mod incident;
 mod trial;
 
 use kube::api::ObjectMeta;
@@ -49,7 +50,7 @@ fn planned(change: impl FnOnce(&mut TtsDeploymentSpec), plan: impl Fn(&mut PoolP
         plan(&mut of_pool);
         of_pool
     });
-    build(&fleet, &settings(), &plans.collect::<Vec<_>>()).expect("children")
+    build(&fleet, &settings(), &plans.collect::<Vec<_>>(), None).expect("children")
 }
 
 fn wanted(change: impl FnOnce(&mut TtsDeploymentSpec)) -> Wanted {
@@ -65,6 +66,7 @@ fn candidate(uri: &str, secret: Option<&str>) -> ModelRecord {
 fn comparing(plan: &mut PoolPlan) {
     plan.wants = Wants {
         shadow: Some(candidate("https://models.example/hibari/2", None)),
+        baseline: Some(plan.record.stable.clone()),
         trial: "1764000000000".to_owned(),
         judge: Some(Comparison {
             id: "1764000000000".to_owned(),
@@ -77,8 +79,7 @@ fn comparing(plan: &mut PoolPlan) {
 
 /// One of the objects, as JSON.
 fn child(wanted: &Wanted, kind: &str, name: &str) -> Value {
-    let mut all = wanted.serving.iter().chain(&wanted.exposing);
-    let found = all.find(|child| child.identity() == (kind, name.to_owned()));
+    let found = wanted.all().find(|child| child.identity() == (kind, name.to_owned()));
     serde_json::to_value(found.expect("a child")).expect("JSON")
 }
 
@@ -117,7 +118,8 @@ fn with_source(uri: &str) -> impl FnOnce(&mut TtsDeploymentSpec) {
 
 #[test]
 fn the_default_fleet_is_as_reviewed() {
-    let Wanted { serving, exposing } = wanted(|_| {});
+    let Wanted { serving, trying, exposing } = wanted(|_| {});
+    assert_eq!(trying, [], "nothing is tried");
     for child in serving {
         let (kind, name) = child.identity();
         insta::assert_yaml_snapshot!(format!("{kind}_{name}"), child);
@@ -163,7 +165,12 @@ fn each_pool_has_its_own_number_model_and_pods() {
 fn the_gateway_is_told_the_routes_in_its_config_map() {
     let wanted = wanted(|spec| {
         two_pools(spec);
-        spec.routing.tiers = vec![Tier { name: "premium".to_owned(), pools: vec!["backup".to_owned()] }];
+        spec.routing.tiers = vec![Tier {
+            name: "premium".to_owned(),
+            pools: vec!["backup".to_owned()],
+            weight: 1,
+            on_exhausted: None,
+        }];
     });
     let text = child(&wanted, "ConfigMap", "narrator-gateway")["data"][ROUTE_KEY].clone();
     let table: RouteTable = serde_json::from_str(text.as_str().expect("text")).expect("a route table");
@@ -180,20 +187,25 @@ fn no_change_of_the_routes_changes_the_gateways_pods() {
         spec.resilience.retries.attempts = 1;
         spec.resilience.breaker.queue.open_for = "1m".to_owned();
         spec.routing.tier_from.header = Some("x-tier".to_owned());
-        spec.routing.tiers = vec![Tier { name: "premium".to_owned(), pools: vec!["backup".to_owned()] }];
+        spec.routing.tiers = vec![Tier {
+            name: "premium".to_owned(),
+            pools: vec!["backup".to_owned()],
+            weight: 1,
+            on_exhausted: None,
+        }];
     });
     assert_eq!(before, after);
 }
 
 #[test]
-fn the_gateway_finds_pools_and_trials_by_the_labels_of_their_services_and_not_itself() {
+fn the_gateway_finds_pools_and_judges_by_the_labels_of_their_services_and_nothing_else() {
     let wanted = planned(two_pools, comparing);
     let pod = child(&wanted, "Deployment", "narrator-gateway")["spec"]["template"]["spec"].clone();
     assert_eq!(
         variable(&pod, "TTSFLEET_ENDPOINTS"),
         Some(json!(
             "app.kubernetes.io/name=ttsfleet,app.kubernetes.io/instance=narrator,\
-             app.kubernetes.io/component in (inference,shadow,judge)"
+             app.kubernetes.io/component in (inference,judge)"
         ))
     );
     let component = |service: &str| {
@@ -414,7 +426,7 @@ fn only_gateway_and_judge_may_ask_servers_to_speak_and_only_the_operator_may_com
     );
     assert_eq!(rules[2]["from"], Value::Null, "health and metrics are for all");
     let selected = &policy["spec"]["podSelector"]["matchExpressions"][0]["values"];
-    assert_eq!(selected, &json!(["inference", "shadow"]));
+    assert_eq!(selected, &json!(["inference", "shadow", "baseline"]));
 }
 
 #[test]

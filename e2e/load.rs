@@ -18,6 +18,8 @@ pub(crate) struct Shot {
     pub(crate) at: Duration,
     /// What is to be spoken.
     pub(crate) text: String,
+    /// The caller's API key, where the fleet asks for one.
+    pub(crate) key: Option<&'static str>,
 }
 
 /// What became of a request.
@@ -43,14 +45,19 @@ pub(crate) struct Sample {
     pub(crate) first: Duration,
     /// From then to the end.
     pub(crate) total: Duration,
+    /// Length of the speech that came, in seconds.
+    pub(crate) audio: f64,
     pub(crate) outcome: Outcome,
 }
+
+/// Bytes of a second of bare samples: 16 bits, 24 kHz.
+const BYTES_A_SECOND: f64 = 48_000.0;
 
 /// Evenly spaced requests: `rate` a second, from `from` to `to`.
 pub(crate) fn steady(from: f64, to: f64, rate: f64, mut text: impl FnMut() -> String) -> Vec<Shot> {
     let count = ((to - from) * rate) as usize;
     let at = |number: usize| Duration::from_secs_f64(from + number as f64 / rate);
-    (0..count).map(|number| Shot { at: at(number), text: text() }).collect()
+    (0..count).map(|number| Shot { at: at(number), text: text(), key: None }).collect()
 }
 
 /// A client with a connection for each request, as many callers would have, so
@@ -105,26 +112,32 @@ async fn shoot(client: reqwest::Client, url: &str, mut shots: Vec<Shot>) -> Vec<
 async fn send(client: reqwest::Client, url: String, shot: Shot, start: Instant) -> Sample {
     let intended = start + shot.at;
     let body = serde_json::json!({"input": shot.text, "response_format": "pcm"});
-    let (outcome, first) = match client.post(url).json(&body).send().await {
+    let mut request = client.post(url).json(&body);
+    if let Some(key) = shot.key {
+        request = request.bearer_auth(key);
+    }
+    let (outcome, first, bytes) = match request.send().await {
         Ok(response) => judge(response).await,
-        Err(error) => (Outcome::Broken(chain(&error)), Instant::now()),
+        Err(error) => (Outcome::Broken(chain(&error)), Instant::now(), 0),
     };
-    Sample { at: shot.at, first: first - intended, total: Instant::now() - intended, outcome }
+    let audio = if matches!(outcome, Outcome::Spoken { .. }) { bytes as f64 / BYTES_A_SECOND } else { 0.0 };
+    Sample { at: shot.at, first: first - intended, total: Instant::now() - intended, audio, outcome }
 }
 
-async fn judge(response: reqwest::Response) -> (Outcome, Instant) {
+/// What an answer is, when its body began, and how many bytes that has.
+async fn judge(response: reqwest::Response) -> (Outcome, Instant, usize) {
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut body = response.bytes_stream();
-    let mut bytes = Vec::new();
+    let (mut length, mut bytes) = (0, Vec::new());
     let mut first = None;
     while let Some(piece) = body.next().await {
         first.get_or_insert_with(Instant::now);
         match piece {
-            Ok(piece) if status == 200 => bytes.extend_from_slice(&piece[..piece.len().min(1)]),
+            Ok(piece) if status == 200 => length += piece.len(),
             Ok(piece) => bytes.extend_from_slice(&piece),
-            Err(error) => return (Outcome::Broken(chain(&error)), Instant::now()),
+            Err(error) => return (Outcome::Broken(chain(&error)), Instant::now(), length),
         }
     }
     let code = || {
@@ -139,7 +152,7 @@ async fn judge(response: reqwest::Response) -> (Outcome, Instant) {
         503 if headers.contains_key("retry-after") => Outcome::Refused { status },
         status => Outcome::Failed { status, code: code() },
     };
-    (outcome, first.unwrap_or_else(Instant::now))
+    (outcome, first.unwrap_or_else(Instant::now), length)
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

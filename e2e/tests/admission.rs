@@ -73,6 +73,21 @@ fn no_rule_is_without_samples() {
     assert_eq!(messages.len(), rules, "the definition has {rules} rules");
 }
 
+/// The gates that a fleet has by default.
+fn gates() -> Value {
+    json!({
+        "cer": {"maxIncreasePoints": "2.0"},
+        "mos": {"maxDecrease": "0.10"},
+        "prosody": {"maxDistance": "0.25"},
+        "loudness": {"maxDifferenceDb": "3"},
+        "treble": {"maxDifferenceDb": "6"},
+        "errors": {"maxIncreasePoints": "5"},
+        "firstSound": {"maxP95Ratio": "1.50"},
+        "latency": {"maxP95Ratio": "1.20"},
+        "confidencePercent": 95,
+    })
+}
+
 #[test]
 fn the_shortest_fleet_gets_every_default() {
     let plane = api_server();
@@ -92,7 +107,7 @@ fn the_shortest_fleet_gets_every_default() {
             }],
             "gateway": {"replicas": 2, "resources": {"memory": "128Mi", "cpu": "250m"}},
             "routing": {"tierFrom": {}},
-            "limits": {"maxInputChars": 600, "onOverflow": "Truncate"},
+            "limits": {"maxInputChars": 600, "onOverflow": "Auto", "hardLimit": 4096},
             "resilience": {
                 "timeouts": {"attempt": "3s", "total": "9s", "idle": "3s", "client": "15s", "ingress": "35s"},
                 "retries": {
@@ -102,22 +117,14 @@ fn the_shortest_fleet_gets_every_default() {
                     "queue": {"openFor": "10s"},
                     "slowCall": {"threshold": "1500ms", "ratioPercent": 50, "recovery": "5s"},
                 },
-                "onExhausted": "EmptyAudio",
+                "onExhausted": "Error",
             },
             "rollout": {
                 "strategy": "Shadow",
                 "shadow": {
-                    "percent": 5, "replicas": 1, "minSamples": 100, "deadline": "1h", "promptsFrom": {},
+                    "percent": 5, "replicas": 1, "minSamples": 300, "deadline": "1h", "promptsFrom": {},
                 },
-                "gates": {
-                    "cer": {"maxIncreasePoints": "2.0"},
-                    "mos": {"maxDecrease": "0.10"},
-                    "prosody": {"maxDistance": "0.25"},
-                    "errors": {"maxIncreasePoints": "5"},
-                    "firstSound": {"maxP95Ratio": "1.50"},
-                    "latency": {"maxP95Ratio": "1.20"},
-                    "confidencePercent": 95,
-                },
+                "gates": gates(),
                 "judge": {"recogniser": {"kind": "Embedded"}, "resources": {"memory": "512Mi", "cpu": "1"}},
                 "promotion": "Automatic",
                 "swap": {"headroom": "Overlap", "allowDowntime": false, "soak": "60s"},

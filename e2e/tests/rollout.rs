@@ -22,7 +22,9 @@ use ttsfleet_e2e::waiting::eventually;
 /// all are equal, and the time of two cores that much is asked of says nothing.
 const QUICK: &str = "{shadow: {percent: 30, minSamples: 20, deadline: 4m, \
                       promptsFrom: {configMapRef: {name: prompts}}}, swap: {soak: 5s}, \
-                      gates: {confidencePercent: 90, cer: {maxIncreasePoints: \"6\"}, \
+                      gates: {confidencePercent: 90, cer: {maxIncreasePoints: \"25\"}, \
+                      mos: {maxDecrease: \"0.25\"}, prosody: {maxDistance: \"0.30\"}, \
+                      loudness: {maxDifferenceDb: \"4\"}, \
                       errors: {maxIncreasePoints: \"25\"}, firstSound: {maxP95Ratio: \"100\"}, \
                       latency: {maxP95Ratio: \"100\"}}}";
 
@@ -99,9 +101,13 @@ fn every_degraded_voice_is_refused_by_the_right_gate_and_nobody_hears_it() {
         // What hangs is only told by the deadline.
         let deadline = if version == "hanging" { "1m" } else { "4m" };
         let bound = json!({"op": "replace", "path": "/spec/rollout/shadow/deadline", "value": deadline});
+        // Who leaves sounds out has another melody, too; here the words shall tell.
+        let melody = if gates == ["cer"] { "1.4" } else { "0.25" };
+        let melody =
+            json!({"op": "add", "path": "/spec/rollout/gates/prosody", "value": {"maxDistance": melody}});
         let model = json!({"op": "add", "path": "/spec/pools/0/model", "value": model(&stage, version)});
         let begun = Instant::now();
-        stage.patch(&json!([bound, model]));
+        stage.patch(&json!([bound, melody, model]));
         let message = assert_refused(&stage, version, gates);
         println!("{version}: refused after {:?}: {message}", begun.elapsed());
         assert_eq!(stage.pods(), pods, "{version}: pods and restarts");
@@ -156,7 +162,7 @@ fn an_operator_killed_in_every_phase_brings_the_rollout_to_its_end() {
 }
 
 #[test]
-fn a_shadow_pod_or_a_judge_that_freezes_or_dies_harms_no_caller() {
+fn a_pod_of_a_comparison_or_a_judge_that_freezes_or_dies_harms_no_caller() {
     let _alone = alone();
     let everything = QUICK.replace("percent: 30", "percent: 100");
     let stage = Stage::set("shadowed", &everything);
@@ -164,7 +170,7 @@ fn a_shadow_pod_or_a_judge_that_freezes_or_dies_harms_no_caller() {
     let answers = stage.heard(|| {
         stage.ship("equal");
         stage.wait_phase(&["Shadowing"]);
-        for component in ["shadow", "judge"] {
+        for component in ["shadow", "baseline", "judge"] {
             let pod = stage.pod_of(component);
             let signal = |signal| cluster().signal_pod(&stage.space.name, &pod, signal).unwrap();
             signal(PodSignal::Freeze);

@@ -163,7 +163,7 @@ fn a_pod_killed_in_the_middle_of_a_stream_ends_it_as_broken_and_never_as_complet
 }
 
 #[test]
-fn limits_change_without_a_restart_and_long_texts_are_cut() {
+fn limits_change_without_a_restart_and_long_texts_are_spoken_whole_cut_or_refused() {
     let _alone = alone();
     let space = Namespace::fresh("limits");
     let one = "{replicas: 1, pools: [{name: main, resources: {memory: 512Mi, cpu: 400m}}]}";
@@ -180,11 +180,27 @@ fn limits_change_without_a_restart_and_long_texts_are_cut() {
     let before = pods();
     let long = "One sentence of thirty letters. ".repeat(40);
     let ask = || runtime().block_on(speak(&url, &json!({"input": long, "response_format": "pcm"}), None));
+    let limited = |limits: &str| {
+        space.fleet("short", &one.replace("replicas: 1,", &format!("replicas: 1, limits: {{{limits}}},")))
+    };
     let (status, headers, _) = ask();
-    assert_eq!((status, headers["x-tts-truncated"].as_str()), (200, Some("true")));
+    assert_eq!(
+        (status, &headers["x-tts-truncated"]),
+        (200, &Value::Null),
+        "spoken whole where there is room"
+    );
 
-    space.fleet("short", &one.replace("replicas: 1,", "replicas: 1, limits: {onOverflow: Reject},"));
-    eventually("the new limit holds", Duration::from_secs(15), || ask().0 == 400);
+    limited("onOverflow: Truncate");
+    eventually("long texts are cut", Duration::from_secs(15), || ask().1["x-tts-truncated"] == "true");
+    let (_, headers, _) = ask();
+    assert_eq!(headers["cache-control"], "no-store", "{headers}");
+    limited("onOverflow: Reject");
+    eventually("long texts are refused", Duration::from_secs(15), || ask().0 == 400);
+    limited("hardLimit: 1000");
+    eventually("texts beyond the hard limit are refused", Duration::from_secs(15), || {
+        let (status, _, body) = ask();
+        status == 400 && body["error"]["message"].as_str().is_some_and(|words| words.contains("1000"))
+    });
     assert_eq!(pods(), before, "no pod was restarted");
 }
 
@@ -245,6 +261,82 @@ fn keys_name_tiers_and_the_backup_speaks_when_the_main_pool_is_gone() {
     assert_eq!(headers["x-tts-degraded"], "backup");
     space.fleet("tiered", spec);
     eventually("the main pool speaks again", Duration::from_secs(90), || pool("gold") == "main");
+}
+
+#[test]
+fn a_failure_is_an_error_that_clients_act_on_and_silence_is_for_those_who_ask_for_it() {
+    let _alone = alone();
+    let space = Namespace::fresh("exhausted");
+    let one =
+        "{replicas: 1, gateway: {replicas: 1}, pools: [{name: main, resources: {memory: 512Mi, cpu: 400m}}]}";
+    space.fleet("frozen", one);
+    space.wait_ready("frozen");
+    let url = url(&space, "frozen");
+    let ask = |wish: Option<&str>| {
+        let mut request = client().post(format!("{url}/v1/audio/speech")).json(&json!({"input": TEXT}));
+        if let Some(wish) = wish {
+            request = request.header("x-tts-on-exhausted", wish);
+        }
+        runtime().block_on(async {
+            let answer = request.send().await.unwrap();
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            (status, headers, answer.bytes().await.unwrap())
+        })
+    };
+    let (status, ..) = ask(None);
+    assert_eq!(status, 200);
+    cluster().signal_pod(&space.name, &pod_of(&space, "inference"), PodSignal::Freeze).unwrap();
+    eventually("nobody speaks", Duration::from_secs(30), || ask(None).0 != 200);
+
+    let (status, headers, body) = ask(None);
+    let error: Value = serde_json::from_slice(&body).unwrap();
+    assert!((500..600).contains(&status) && headers.contains_key("retry-after"), "{status} {headers:?}");
+    assert_eq!(
+        (&error["error"]["retryable"], &headers["cache-control"]),
+        (&json!(true), &"no-store".parse().unwrap())
+    );
+
+    let (status, headers, body) = ask(Some("empty-audio"));
+    // A refusal for want of room stays one; a failure becomes a file.
+    if status == 200 {
+        assert_eq!(
+            (&headers["x-tts-degraded"], &headers["cache-control"]),
+            (&"empty-audio".parse().unwrap(), &"no-store".parse().unwrap())
+        );
+        assert!(!body.is_empty());
+    } else {
+        assert_eq!(status, 503);
+    }
+    assert_eq!(ask(Some("silence")).0, 400);
+    cluster().signal_pod(&space.name, &pod_of(&space, "inference"), PodSignal::Thaw).unwrap();
+    eventually("the pod speaks again", Duration::from_secs(60), || ask(None).0 == 200);
+}
+
+#[test]
+fn a_gateway_whose_account_is_made_again_goes_on_knowing_its_pods() {
+    let _alone = alone();
+    let space = Namespace::fresh("account");
+    space.fleet("steady", TWO);
+    space.wait_ready("steady");
+    let url = url(&space, "steady");
+    let gateways = || {
+        let pods = space.get(&["pods", "-l", "app.kubernetes.io/component=gateway"]);
+        let names = pods["items"].as_array().unwrap().iter().map(|pod| pod["metadata"]["name"].to_string());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let old = gateways();
+    let samples = under_load(&url, 40.0, || {
+        space.kubectl(&["delete", "serviceaccount", "steady-gateway"]).unwrap();
+        eventually("the gateways are replaced", Duration::from_secs(90), || {
+            let new = gateways();
+            !new.is_empty() && new.is_disjoint(&old)
+        });
+        space.kubectl(&["rollout", "restart", "deployment/steady-main"]).unwrap();
+        space.kubectl(&["rollout", "status", "deployment/steady-main", "--timeout=90s"]).unwrap();
+    });
+    assert_all_spoken(&samples);
+    let (status, ..) = runtime().block_on(speak(&url, &json!({"input": TEXT}), None));
+    assert_eq!(status, 200, "the gateways know the new pods");
 }
 
 /// Status, headers and, if it is JSON, the body of an answer.

@@ -15,10 +15,15 @@ pub(crate) struct Options {
     /// Also write the figures to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Storm only: also draw it into this SVG file.
+    #[arg(long)]
+    picture: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Subject {
+    /// What a caller at ten times its share costs the others.
+    Fairness,
     /// From apply to first audio, and 1,000 fleets beside the raw write rate.
     Fleet,
     /// The gateway beside HAProxy, nginx and Envoy.
@@ -40,6 +45,7 @@ enum Subject {
 /// Runs one benchmark.
 pub(crate) fn bench(options: &Options) -> Result<()> {
     let (package, name) = match options.subject {
+        Subject::Fairness => ("ttsfleet-e2e", "fairness"),
         Subject::Fleet => ("ttsfleet-e2e", "fleet"),
         Subject::Gateway => ("ttsfleet-e2e", "gateway"),
         Subject::Judge => ("ttsfleet-judge", "judge"),
@@ -52,6 +58,9 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     let mut command = cargo(&["bench", "--package", package, "--bench", name, "--"]);
     if let Some(file) = &options.json {
         command.arg("--json").arg(std::path::absolute(file)?);
+    }
+    if let Some(file) = &options.picture {
+        command.arg("--picture").arg(std::path::absolute(file)?);
     }
     run(&mut command)
 }

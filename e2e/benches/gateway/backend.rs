@@ -3,7 +3,6 @@
 
 use std::net::Ipv4Addr;
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
@@ -76,22 +75,19 @@ async fn serve() {
             loop {
                 let (connection, _) = listener.accept().await.unwrap();
                 // It ends when the proxy closes it.
-                tokio::spawn(speak(connection, Duration::ZERO));
+                tokio::spawn(speak(connection));
             }
         });
     }
 }
 
-/// Answers what comes on a connection, without looking at it; each piece so late.
-pub(crate) async fn speak(mut connection: TcpStream, late: Duration) -> std::io::Result<()> {
+/// Answers what comes on a connection, without looking at it.
+async fn speak(mut connection: TcpStream) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
     let pieces = pieces();
     let mut request = Vec::with_capacity(4096);
     while read_request(&mut connection, &mut request).await? {
         for piece in &pieces {
-            if !late.is_zero() {
-                tokio::time::sleep(late).await;
-            }
             connection.write_all(piece).await?;
         }
     }

@@ -1,11 +1,12 @@
 //! Callers that cost next to nothing, so that the core they share with the pods
 //! is not what is measured: one request, written and read as bytes.
 
+use std::fmt;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -20,10 +21,45 @@ const MOST_CALLS: usize = 2000;
 /// What ends a body in chunks. The audio is silence and does not contain it.
 const END: &[u8] = b"\r\n0\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 ";
+/// What tells that a connection ends with this answer.
+const LAST: &[u8] = b"connection: close\r\n";
 
-/// From when a request should have been sent to the end of its answer; none if
-/// it failed.
-pub(crate) type Latency = Option<Duration>;
+/// From when a request should have been sent to the end of its answer; or how it
+/// failed.
+pub(crate) type Latency = Result<Duration, Failed>;
+
+/// How a request failed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Failed {
+    /// It was never sent: so many before it still waited.
+    Behind,
+    /// There was no connection to be had.
+    Connect(ErrorKind),
+    /// A connection kept from an earlier request broke before any answer.
+    Kept(ErrorKind),
+    /// A new one did.
+    New(ErrorKind),
+    /// The answer was one of these: its status, and its code if it has one.
+    Refused(String),
+    /// The answer broke off.
+    BrokenOff,
+    /// The answer did not end.
+    Late,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Behind => write!(f, "not sent, {MOST_CALLS} waited"),
+            Self::Connect(kind) => write!(f, "no connection ({kind})"),
+            Self::Kept(kind) => write!(f, "kept connection broke ({kind})"),
+            Self::New(kind) => write!(f, "new connection broke ({kind})"),
+            Self::Refused(what) => f.write_str(what),
+            Self::BrokenOff => f.write_str("broke off"),
+            Self::Late => write!(f, "no end within {} s", PATIENCE.as_secs()),
+        }
+    }
+}
 
 /// Callers of one address, on connections that are kept.
 #[derive(Clone)]
@@ -45,19 +81,19 @@ impl Callers {
     }
 
     /// One request, to the end of its answer.
-    pub(crate) async fn call(&self) -> Result<()> {
+    pub(crate) async fn call(&self) -> Result<(), Failed> {
         let kept = self.idle.lock().unwrap().pop();
+        let is_kept = kept.is_some();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => {
-                let fresh = TcpStream::connect(self.address).await?;
-                fresh.set_nodelay(true)?;
-                fresh
-            }
+            None => connect(self.address).await.map_err(|error| Failed::Connect(error.kind()))?,
         };
-        connection.write_all(&self.request).await?;
-        tokio::time::timeout(PATIENCE, read_answer(&mut connection)).await.context("no answer")??;
-        self.idle.lock().unwrap().push(connection);
+        let unanswered = |kind| if is_kept { Failed::Kept(kind) } else { Failed::New(kind) };
+        connection.write_all(&self.request).await.map_err(|error| unanswered(error.kind()))?;
+        let answer = tokio::time::timeout(PATIENCE, read_answer(&mut connection, unanswered)).await;
+        if answer.map_err(|_| Failed::Late)?? {
+            self.idle.lock().unwrap().push(connection);
+        }
         Ok(())
     }
 
@@ -75,9 +111,9 @@ impl Callers {
             }
             if calls.len() < MOST_CALLS {
                 let callers = self.clone();
-                calls.spawn(async move { callers.call().await.ok().map(|()| due.elapsed()) });
+                calls.spawn(async move { callers.call().await.map(|()| due.elapsed()) });
             } else {
-                latencies.push(None);
+                latencies.push(Err(Failed::Behind));
             }
             while let Some(latency) = calls.try_join_next() {
                 latencies.push(latency.unwrap());
@@ -88,24 +124,38 @@ impl Callers {
     }
 }
 
-async fn read_answer(connection: &mut TcpStream) -> Result<()> {
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let fresh = TcpStream::connect(address).await?;
+    fresh.set_nodelay(true)?;
+    Ok(fresh)
+}
+
+/// Reads to the end of the answer; whether the connection may be used again.
+async fn read_answer(
+    connection: &mut TcpStream,
+    unanswered: impl Fn(ErrorKind) -> Failed,
+) -> Result<bool, Failed> {
     let mut buffer = [0; 16 << 10];
     let mut kept = 0;
     let mut begun = false;
+    let mut again = true;
     loop {
-        let read = connection.read(&mut buffer[kept..]).await?;
-        let filled = kept + read;
+        let broken = |kind| if kept == 0 && !begun { unanswered(kind) } else { Failed::BrokenOff };
+        let read = connection.read(&mut buffer[kept..]).await.map_err(|error| broken(error.kind()))?;
         if read == 0 {
-            bail!("the answer broke off");
+            return Err(broken(ErrorKind::UnexpectedEof));
         }
+        let filled = kept + read;
         if !begun && filled >= OK.len() {
             begun = true;
             if !buffer.starts_with(OK) {
-                bail!("{}", String::from_utf8_lossy(&buffer[..filled.min(200)]));
+                return Err(Failed::Refused(refusal(&buffer[..filled])));
             }
+            // A head comes in one piece, as it is short.
+            again = !buffer[..filled].windows(LAST.len()).any(|bytes| bytes.eq_ignore_ascii_case(LAST));
         }
         if buffer[..filled].ends_with(END) {
-            return Ok(());
+            return Ok(again);
         }
         if begun {
             // The end may lie across two pieces.
@@ -115,4 +165,12 @@ async fn read_answer(connection: &mut TcpStream) -> Result<()> {
             kept = filled;
         }
     }
+}
+
+/// Status and code of an error answer.
+fn refusal(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer);
+    let status = text.split_whitespace().nth(1).unwrap_or_default();
+    let code = text.split("\"error_code\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    format!("{status} {}", code.unwrap_or_default()).trim_end().to_owned()
 }

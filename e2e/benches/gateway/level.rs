@@ -1,16 +1,19 @@
 //! What runs under the same conditions came to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::callers::Latency;
+use crate::callers::{Failed, Latency};
 
 /// All of them together.
 #[derive(Default)]
 pub(crate) struct Level {
     pub(crate) latencies: Vec<Duration>,
     pub(crate) failed: usize,
+    /// The same by how they failed.
+    failures: BTreeMap<Failed, usize>,
     cpu: Duration,
 }
 
@@ -18,8 +21,15 @@ impl Level {
     /// Takes a run.
     pub(crate) fn add(&mut self, latencies: Vec<Latency>, cpu: Duration) {
         self.cpu += cpu;
-        self.failed += latencies.iter().filter(|latency| latency.is_none()).count();
-        self.latencies.extend(latencies.into_iter().flatten());
+        for latency in latencies {
+            match latency {
+                Ok(latency) => self.latencies.push(latency),
+                Err(failed) => {
+                    self.failed += 1;
+                    *self.failures.entry(failed).or_default() += 1;
+                }
+            }
+        }
     }
 
     /// How long that many percent of the answers took at most.
@@ -30,10 +40,17 @@ impl Level {
         sorted.get(place.saturating_sub(1)).map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
     }
 
+    /// How many failed in which way, in words; none if none failed.
+    pub(crate) fn failures(&self) -> Option<String> {
+        let parts: Vec<_> =
+            self.failures.iter().map(|(failed, number)| format!("{number} {failed}")).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
     /// All of it.
     pub(crate) fn json(&self) -> Value {
         json!({
-            "requests": self.latencies.len(), "failed": self.failed,
+            "requests": self.latencies.len(), "failed": self.failed, "failures": self.failures(),
             "p50Us": self.microseconds(50.0), "p99Us": self.microseconds(99.0), "cpuUs": self.cpu(),
         })
     }

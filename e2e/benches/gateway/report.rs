@@ -47,6 +47,11 @@ pub(crate) fn table(direct: &Figures, proxies: &[Figures]) -> String {
             let (p50, p99, cpu) = (added(50.0), added(99.0), own.cpu());
             let _ = writeln!(table, "  {:<10}{p50:>12.0}{p99:>12.0}{cpu:>16.0}{:>8}", proxy.name, own.failed);
         }
+        for figures in std::iter::once(direct).chain(proxies) {
+            if let Some(failures) = figures.levels[number].failures() {
+                let _ = writeln!(table, "  {} failed: {failures}", figures.name);
+            }
+        }
     }
     let _ = writeln!(table, "\n  {:<10}{:>12}{:>14}{:>14}", "", "knee, 1/s", "at rest, MiB", "after, MiB");
     for proxy in proxies {

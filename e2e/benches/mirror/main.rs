@@ -1,7 +1,7 @@
-//! What callers notice of a candidate that their requests are also put to, while
-//! it speaks, is gone, hangs or is slow: a gateway for each, one core for it, the
-//! other for everything else, runs interleaved. One without a mirror is measured
-//! twice, which tells how far two runs of the same differ.
+//! What callers notice of a judge that a share of their requests is passed on to,
+//! while it takes them, is gone, hangs or is slow: a gateway for each, one core for
+//! it, the other for everything else, runs interleaved. One without a mirror is
+//! measured twice, which tells how far two runs of the same differ.
 //!
 //! `cargo xtask bench mirror [--json FILE]`
 
@@ -14,7 +14,7 @@ mod backend;
 mod bench_options;
 #[path = "../gateway/callers.rs"]
 mod callers;
-mod candidates;
+mod judges;
 #[path = "../gateway/level.rs"]
 mod level;
 #[path = "../gateway/ours.rs"]
@@ -28,8 +28,8 @@ use std::time::Duration;
 use anyhow::Result;
 use bench_options::BenchOptions;
 use callers::Callers;
-use candidates::CASES;
 use clap::Parser;
+use judges::CASES;
 use process::Proxy;
 use report::Figures;
 use ttsfleet_e2e::control_plane::{self, ControlPlane};
@@ -51,10 +51,10 @@ struct Options {
 fn main() -> Result<()> {
     let options = Options::parse();
     let (runtime, _addresses) = backend::start()?;
-    runtime.spawn(candidates::serve());
+    runtime.spawn(judges::serve());
     let console = Console::default();
     let server = ControlPlane::start(control_plane::Options::default(), &console)?;
-    ours::apply(&server, &candidates::objects())?;
+    ours::apply(&server, &judges::objects())?;
     let binary = product::gateway_binary(&console)?;
     let gateways = CASES.iter().enumerate().map(|(number, case)| {
         let ports = [18080, 18090].map(|first| first + number as u16);
@@ -82,7 +82,7 @@ async fn measure(gateways: Vec<(Proxy, u16)>) -> Vec<Figures> {
     }
     for ((gateway, health), figures) in gateways.iter().zip(&mut figures) {
         figures.memory = gateway.memory();
-        figures.mirrored = candidates::mirrored(*health).unwrap();
+        figures.mirrored = judges::mirrored(*health).unwrap();
     }
     figures
 }

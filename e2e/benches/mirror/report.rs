@@ -1,4 +1,4 @@
-//! Callers' times with each candidate, as ratios to those without one.
+//! Callers' times with each judge, as ratios to those without one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -23,14 +23,14 @@ impl Figures {
         Self { name, levels: Default::default(), memory: 0, mirrored: BTreeMap::new() }
     }
 
-    /// Chosen requests of those whose copies have ended, in percent of all.
+    /// Chosen requests, as far as they are told or given up, in percent of all.
     fn share(&self) -> f64 {
         let all: usize = self.levels.iter().map(|level| level.latencies.len()).sum();
         self.mirrored.values().sum::<u64>() as f64 * 100.0 / all.max(1) as f64
     }
 }
 
-/// A line for each candidate at each rate, and what became of the copies.
+/// A line for each judge at each rate, and what became of the requests chosen.
 pub(crate) fn table(all: &[Figures]) -> String {
     let mut table = String::new();
     for (number, rate) in RATES.iter().enumerate() {
@@ -54,7 +54,7 @@ pub(crate) fn table(all: &[Figures]) -> String {
             );
         }
     }
-    let _ = writeln!(table, "\n  {:<22}{:>10}{:>13}  became of them", "", "copied, %", "memory, MiB");
+    let _ = writeln!(table, "\n  {:<22}{:>10}{:>13}  became of them", "", "chosen, %", "memory, MiB");
     for figures in all {
         let mebibytes = figures.memory as f64 / 1024.0;
         let _ = writeln!(

@@ -1,8 +1,8 @@
 //! The incident again: long texts among short ones, a burst beyond what the
 //! pods can do, a pod that hangs and one that is killed. First against bare
-//! pods, then against a fleet of the same pods.
+//! pods, then against fleets of the same pods.
 //!
-//! `cargo xtask bench storm [--json FILE]`
+//! `cargo xtask bench storm [--json FILE] [--picture FILE]`
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
@@ -12,16 +12,18 @@ mod bench_options;
 #[path = "../../load.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod load;
+mod picture;
 mod report;
 mod sides;
 mod texts;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bench_options::BenchOptions;
 use clap::Parser;
-use load::{Sample, Shot, steady};
+use load::{Outcome, Sample, Shot, steady};
 use report::Figures;
 use serde_json::json;
 use sides::{NAMESPACE, Side};
@@ -45,11 +47,24 @@ const USUAL: f64 = 0.4;
 const PEAK: f64 = 3.0;
 /// Requests that tell how long one takes when there is no other.
 const UNLOADED: usize = 60;
+/// Callers that wait for each other, and for how long, to tell what the pods can
+/// do at most.
+const CLOSED_CALLERS: usize = 8;
+const CLOSED_FOR: Duration = Duration::from_secs(15);
 
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
     common: BenchOptions,
+    /// Also draw the storm into this SVG file.
+    #[arg(long)]
+    picture: Option<PathBuf>,
+}
+
+/// What one side came to.
+struct Stormed {
+    figures: Figures,
+    samples: Vec<Sample>,
 }
 
 fn main() -> Result<()> {
@@ -60,27 +75,60 @@ fn main() -> Result<()> {
     cluster.kubectl(&["create", "namespace", NAMESPACE])?;
     let measured = measure(&cluster, &images.inference.reference);
     Cluster::down(CLUSTER, &Console::default())?;
-    let (rate, figures) = measured?;
+    let (rate, stormed) = measured?;
+    let (figures, samples): (Vec<_>, Vec<_>) =
+        stormed.into_iter().map(|one| (one.figures, one.samples)).unzip();
     println!("\n{}", report::table(rate, &figures));
+    if let Some(file) = &options.picture {
+        let names = figures.iter().map(|figures| figures.side.to_owned());
+        let drawn = picture::svg(&names.zip(samples).collect::<Vec<_>>());
+        std::fs::write(file, drawn).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     options.common.write(&json!({"requestsPerSecond": rate, "sides": figures}))
 }
 
 /// What the pods can do, in requests a second, and what became of each side.
-fn measure(cluster: &Cluster, image: &str) -> Result<(f64, Vec<Figures>)> {
-    let mut figures = Vec::new();
+fn measure(cluster: &Cluster, image: &str) -> Result<(f64, Vec<Stormed>)> {
+    let mut stormed = Vec::new();
     let mut rate = None;
-    for side in [Side::Bare, Side::Fleet] {
+    for side in [Side::Bare, Side::NoQueue, Side::Defaults] {
         let url = side.start(cluster, image)?;
         let unloaded = unloaded(&url);
         // The same load for both, told from the first.
         let rate = *rate.get_or_insert_with(|| sides::PODS / mean(&unloaded));
+        let capacity = capacity(&url);
         println!("  {}: storm of up to {:.1} requests a second", side.name(), rate * PEAK);
         let samples = storm(cluster, side, &url, rate)?;
         let kills = side.memory_kills(cluster)?;
         side.stop(cluster)?;
-        figures.push(Figures::new(side.name(), &unloaded, &samples, kills));
+        let figures = Figures::new(side.name(), capacity, &unloaded, &samples, kills);
+        stormed.push(Stormed { figures, samples });
     }
-    Ok((rate.unwrap_or_default(), figures))
+    Ok((rate.unwrap_or_default(), stormed))
+}
+
+/// Seconds of speech a second that come to callers who each wait for an answer
+/// before they ask again.
+fn capacity(url: &str) -> f64 {
+    let begun = Instant::now();
+    let caller = |number: usize| {
+        let mut texts = Texts::from(number);
+        let mut audio = 0.0;
+        while begun.elapsed() < CLOSED_FOR {
+            let shot = Shot { at: Duration::ZERO, text: texts.next(), key: None };
+            let sample = runtime().block_on(load::run(url, vec![shot])).remove(0);
+            if matches!(sample.outcome, Outcome::Refused { .. }) {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            audio += sample.audio;
+        }
+        audio
+    };
+    let audio: f64 = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..CLOSED_CALLERS).map(|number| scope.spawn(move || caller(number))).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+    });
+    audio / begun.elapsed().as_secs_f64()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -92,7 +140,7 @@ fn runtime() -> tokio::runtime::Runtime {
 fn unloaded(url: &str) -> Vec<Sample> {
     let mut texts = Texts::new();
     let one = |text| {
-        let shot = Shot { at: Duration::ZERO, text };
+        let shot = Shot { at: Duration::ZERO, text, key: None };
         runtime().block_on(load::run(url, vec![shot])).remove(0)
     };
     (0..=UNLOADED).map(|_| one(texts.next())).skip(1).collect()

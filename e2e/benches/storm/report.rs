@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::load::{Outcome, Sample, percentile};
+use crate::{BURST, CALM};
 
 /// One side's figures. Times are in milliseconds.
 #[derive(Debug, Serialize)]
@@ -22,7 +23,15 @@ pub(crate) struct Figures {
     failed: usize,
     /// Those in percent of the requests that were not refused.
     failed_percent: f64,
+    /// How they failed, and in which second they had been sent.
+    failures: Vec<String>,
     memory_kills: usize,
+    /// Seconds of speech a second with callers that wait for each other.
+    capacity: f64,
+    /// The same while three times the load came, in percent of the capacity.
+    goodput_percent: f64,
+    /// Longest time in it in which no answer began, in seconds.
+    longest_gap: f64,
     unloaded_p50: f64,
     unloaded_p99: f64,
     unloaded_total_p50: f64,
@@ -38,6 +47,7 @@ pub(crate) struct Figures {
 impl Figures {
     pub(crate) fn new(
         side: &'static str,
+        capacity: f64,
         unloaded: &[Sample],
         samples: &[Sample],
         memory_kills: usize,
@@ -61,7 +71,11 @@ impl Figures {
             refused,
             failed,
             failed_percent: 100.0 * failed as f64 / admitted.max(1) as f64,
+            failures: samples.iter().filter_map(failure).collect(),
             memory_kills,
+            capacity,
+            goodput_percent: 100.0 * goodput(&served) / capacity,
+            longest_gap: longest_gap(&served),
             unloaded_p50: first(&unloaded, 50.0),
             unloaded_p99: first(&unloaded, 99.0),
             unloaded_total_p50: total(&unloaded, 50.0),
@@ -76,6 +90,31 @@ impl Figures {
     }
 }
 
+fn failure(sample: &Sample) -> Option<String> {
+    let how = match &sample.outcome {
+        Outcome::Failed { status, code } => format!("{status} {code}"),
+        Outcome::Broken(why) => why.clone(),
+        Outcome::Spoken { .. } | Outcome::Refused { .. } => return None,
+    };
+    Some(format!("{:.1} s: {how}", sample.at.as_secs_f64()))
+}
+
+/// Seconds of speech a second, of answers that ended while three times the load
+/// came. Its first second tells of what was there before.
+fn goodput(served: &[&Sample]) -> f64 {
+    let (from, to) = (CALM + 1.0, BURST);
+    let ended = |sample: &&&Sample| (from..to).contains(&(sample.at + sample.total).as_secs_f64());
+    served.iter().filter(ended).map(|sample| sample.audio).sum::<f64>() / (to - from)
+}
+
+fn longest_gap(served: &[&Sample]) -> f64 {
+    let begun = served.iter().map(|sample| (sample.at + sample.first).as_secs_f64());
+    let mut times: Vec<f64> = begun.filter(|time| (CALM..BURST).contains(time)).collect();
+    times.extend([CALM, BURST]);
+    times.sort_by(f64::total_cmp);
+    times.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
+}
+
 fn milliseconds(values: impl Iterator<Item = Duration>, percent: f64) -> f64 {
     let mut values: Vec<Duration> = values.collect();
     percentile(&mut values, percent).as_secs_f64() * 1000.0
@@ -85,7 +124,7 @@ fn milliseconds(values: impl Iterator<Item = Duration>, percent: f64) -> f64 {
 pub(crate) fn table(rate: f64, sides: &[Figures]) -> String {
     let mut table = format!("the pods can do {rate:.1} requests a second\n");
     let mut line = |name: &str, value: &dyn Fn(&Figures) -> String| {
-        let columns: String = sides.iter().map(|side| format!("{:>14}", value(side))).collect();
+        let columns: String = sides.iter().map(|side| format!("{:>17}", value(side))).collect();
         let _ = writeln!(table, "{name:<34}{columns}");
     };
     line("", &|side| side.side.to_owned());
@@ -97,6 +136,9 @@ pub(crate) fn table(rate: f64, sides: &[Figures]) -> String {
     line("failed", &|side| side.failed.to_string());
     line("failed, % of those not refused", &|side| format!("{:.2}", side.failed_percent));
     line("killed for memory", &|side| side.memory_kills.to_string());
+    line("capacity, s of speech a second", &|side| format!("{:.1}", side.capacity));
+    line("goodput at 3 x, % of capacity", &|side| format!("{:.0}", side.goodput_percent));
+    line("longest gap at 3 x, s", &|side| format!("{:.1}", side.longest_gap));
     line("first audio p50, unloaded, ms", &|side| format!("{:.0}", side.unloaded_p50));
     line("first audio p99, unloaded, ms", &|side| format!("{:.0}", side.unloaded_p99));
     line("whole answer p50, unloaded, ms", &|side| format!("{:.0}", side.unloaded_total_p50));

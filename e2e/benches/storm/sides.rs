@@ -1,4 +1,4 @@
-//! The two sides: bare pods, and a fleet of the same pods.
+//! The sides: bare pods, and fleets of the same pods.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -16,15 +16,18 @@ pub(crate) enum Side {
     /// Pods as one would run them by hand: a thread for every request, a queue
     /// without end, a Service in front.
     Bare,
-    /// A TtsDeployment with the same pods.
-    Fleet,
+    /// A TtsDeployment with the same pods and no queue: a thread for each place.
+    NoQueue,
+    /// A TtsDeployment with the same pods and all else by default.
+    Defaults,
 }
 
 impl Side {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare pods",
-            Self::Fleet => "fleet",
+            Self::NoQueue => "fleet, no queue",
+            Self::Defaults => "fleet, defaults",
         }
     }
 
@@ -36,8 +39,8 @@ impl Side {
                 let line = ["-n", NAMESPACE, "rollout", "status", "deployment", NAME, "--timeout=120s"];
                 cluster.kubectl(&line)?;
             }
-            Self::Fleet => {
-                cluster.apply(&fleet().to_string())?;
+            Self::NoQueue | Self::Defaults => {
+                cluster.apply(&fleet(self).to_string())?;
                 let fleet = format!("ttsd/{NAME}");
                 let line = ["-n", NAMESPACE, "wait", "--for=condition=Ready", &fleet, "--timeout=120s"];
                 cluster.kubectl(&line)?;
@@ -50,7 +53,7 @@ impl Side {
     pub(crate) fn stop(self, cluster: &Cluster) -> Result<()> {
         let kinds = match self {
             Self::Bare => "deployment,service",
-            Self::Fleet => "ttsd",
+            Self::NoQueue | Self::Defaults => "ttsd",
         };
         cluster.kubectl(&["-n", NAMESPACE, "delete", kinds, NAME])?;
         cluster.kubectl(&["-n", NAMESPACE, "wait", "--for=delete", "pod", "--all", "--timeout=120s"])?;
@@ -76,7 +79,7 @@ impl Side {
     fn pods(self, cluster: &Cluster) -> Result<Vec<Value>> {
         let selector = match self {
             Self::Bare => "app=storm",
-            Self::Fleet => "app.kubernetes.io/component=inference",
+            Self::NoQueue | Self::Defaults => "app.kubernetes.io/component=inference",
         };
         let text = cluster.kubectl(&["-n", NAMESPACE, "get", "pods", "-l", selector, "-o", "json"])?;
         let pods: Value = serde_json::from_str(&text)?;
@@ -112,19 +115,14 @@ fn bare(image: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": [deployment, service]})
 }
 
-/// Two threads for half a CPU, and a place for each: whoever would have to wait
-/// for another's text is refused instead.
-fn fleet() -> Value {
+fn fleet(side: Side) -> Value {
+    let mut pool = json!({"name": "main", "resources": {"memory": "256Mi", "cpu": "500m"}});
+    if side == Side::NoQueue {
+        pool["capacity"] = json!({"workers": 2, "maxConcurrency": 2, "maxQueueDepth": 1});
+    }
     json!({
         "apiVersion": "ttsfleet.dev/v1alpha1", "kind": "TtsDeployment",
         "metadata": {"name": NAME, "namespace": NAMESPACE},
-        "spec": {
-            "replicas": 2,
-            "pools": [{
-                "name": "main",
-                "resources": {"memory": "256Mi", "cpu": "500m"},
-                "capacity": {"workers": 2, "maxConcurrency": 2, "maxQueueDepth": 1},
-            }],
-        },
+        "spec": {"replicas": 2, "pools": [pool]},
     })
 }

@@ -22,6 +22,11 @@ impl Texts {
         Self(0)
     }
 
+    /// The same row from another place on.
+    pub(crate) fn from(place: usize) -> Self {
+        Self(place)
+    }
+
     pub(crate) fn next(&mut self) -> String {
         self.0 += 1;
         let sentences = if self.0.is_multiple_of(LONG_EVERY) { LONG } else { 1 + self.0 % 2 };

@@ -85,10 +85,16 @@ fn each_fault_can_be_heard() {
     let with = |version| speak(&*loaded(version), TEXT).unwrap();
     let length = |samples: &[f32]| samples.len() as f32 / sound.len() as f32;
 
+    // Its first sound is another one, so that it may begin some samples sooner or later.
     let noisy = with("noisy");
-    let noise: Vec<f32> = noisy.iter().zip(&sound).map(|(a, b)| a - b).collect();
-    let ratio = power(&noise) / power(&sound);
-    assert!(length(&noisy) == 1.0 && ratio > 0.05, "noise {ratio}");
+    let apart = |a: &[f32], b: &[f32]| power(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>());
+    let shifted = |shift: usize| apart(&noisy[shift..], &sound).min(apart(&noisy, &sound[shift..]));
+    let noise = (0..RATE / 400).map(shifted).fold(f32::INFINITY, f32::min) / power(&sound);
+    assert!(
+        (0.99..1.01).contains(&length(&noisy)) && noise > 0.05,
+        "noise {noise}, length {}",
+        length(&noisy)
+    );
 
     let (flat, lively) = (liveliness(&with("monotone")), liveliness(&sound));
     assert!(flat < 0.1 && lively > 0.3, "monotone {flat}, sound {lively}");
@@ -105,7 +111,7 @@ fn each_fault_can_be_heard() {
     let late = with("late-start");
     assert!(late[..RATE].iter().all(|sample| *sample == 0.0) && late[RATE..] == sound);
     let wrong = with("wrong-melody");
-    assert!(length(&wrong) == 1.0 && wrong != sound, "the melody is another one");
+    assert!((0.9..1.1).contains(&length(&wrong)) && wrong != sound, "the melody is another one");
 }
 
 #[test]

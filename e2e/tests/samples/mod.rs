@@ -219,6 +219,8 @@ fn rollout_rules() -> Vec<Rule> {
         gate("cer", "maxIncreasePoints", "gates.cer.maxIncreasePoints must be", "0.01", "2,0"),
         gate("mos", "maxDecrease", "gates.mos.maxDecrease must be", "4", "0"),
         gate("prosody", "maxDistance", "gates.prosody.maxDistance must be", "0.250", "-1"),
+        gate("loudness", "maxDifferenceDb", "gates.loudness.maxDifferenceDb must be", "0.1", "0"),
+        gate("treble", "maxDifferenceDb", "gates.treble.maxDifferenceDb must be", "20", "20.1"),
         gate("errors", "maxIncreasePoints", "gates.errors.maxIncreasePoints must be", "100", "100.1"),
         gate("firstSound", "maxP95Ratio", "gates.firstSound.maxP95Ratio must be", "1.5", "0"),
         gate("latency", "maxP95Ratio", "gates.latency.maxP95Ratio must be", "1", "0.99"),
@@ -273,9 +275,14 @@ fn routing() -> Vec<Rule> {
         ),
         pair(
             &["limits", "onOverflow"],
-            "limits.onOverflow must be Truncate or Reject; Enqueue comes with asynchronous jobs",
+            "limits.onOverflow must be Auto, Truncate or Reject; Enqueue comes with asynchronous jobs",
             "Reject",
             "Enqueue",
+        ),
+        rule(
+            "limits.maxInputChars must not be above limits.hardLimit",
+            json!({"limits": {"maxInputChars": 600, "hardLimit": 600}}),
+            json!({"limits": {"maxInputChars": 600, "hardLimit": 599}}),
         ),
     ]
 }

@@ -40,8 +40,8 @@ const VERSIONS: [&str; 19] = [
     "large",
 ];
 
-/// Short texts; those in the second half have the sound that a failing voice
-/// cannot make.
+/// Short texts, each of which counts once; those in the second half have the
+/// sound that a failing voice cannot make.
 const PROMPTS: &str = "\
 Please call me back tomorrow morning.
 The weather will be sunny today.
@@ -49,12 +49,40 @@ We need three more chairs.
 The train leaves from the second platform.
 He bought a loaf of bread.
 Thank you for your help.
+My brother lives by the sea.
+The soup is too hot to eat.
+Put the keys on the table.
+She sings in the evening.
+Our garden is full of flowers.
+The door was left open.
+I forgot my umbrella.
+They walked along the river.
+The baker gets up before dawn.
+Nobody answered the phone.
+The blue car is ours.
+Turn right at the bridge.
+It will snow in the hills.
+The students asked good questions.
 We usually meet on Monday.
 It was a pleasure to see you.
 The decision is final.
 They measure it every year.
 The television was very loud.
 She has a clear vision of it.
+The usual price is ten dollars.
+He has no leisure at all.
+There was a collision at noon.
+The garage is locked at night.
+They found the treasure in a cave.
+Her confusion was easy to see.
+The explosion woke the whole town.
+On this occasion we will wait.
+Division is harder than addition.
+The beige coat is on the chair.
+His conclusion was wrong.
+They watch from the rear, as usual.
+The erosion of the coast goes on.
+I treasure this old photograph.
 ";
 
 /// What a whole rollout takes at most, on two cores.

@@ -1,4 +1,4 @@
-//! The candidates beside the pods, and a judge that takes every pair.
+//! The judges beside the pods.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,23 +12,21 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::backend::{self, PODS};
 use crate::ours;
 
-/// The share of requests that are put to a candidate, as by default.
+/// The share of requests that are passed on, as by default.
 const PERCENT: u32 = 5;
-/// Before each piece of a slow candidate's audio.
+/// Before each answer of a slow judge.
 const SLOW: Duration = Duration::from_secs(1);
-const JUDGE: &str = "judge";
-const JUDGE_PORT: u16 = 8089;
-const TAKEN: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+const TAKEN: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
 
 /// What is measured by itself.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    candidate: Option<Candidate>,
+    judge: Option<Judge>,
 }
 
-/// A candidate's only pod.
+/// A judge's only pod.
 #[derive(Clone, Copy)]
-struct Candidate {
+struct Judge {
     service: &'static str,
     port: u16,
     manner: Manner,
@@ -36,71 +34,65 @@ struct Candidate {
 
 #[derive(Clone, Copy)]
 enum Manner {
-    /// As the other pods.
-    Speaks,
+    /// Takes every request.
+    Takes,
     /// Listed and not there.
     Gone,
     /// Takes connections and says nothing.
     Hangs,
-    /// Speaks, a second late at every piece.
+    /// Takes every request, a second late.
     Slow,
 }
 
 /// The first is what the others are compared with.
 pub(crate) const CASES: [Case; 6] = [
-    Case { name: "no candidate", candidate: None },
-    Case { name: "no candidate, again", candidate: None },
-    case("one that speaks", "speaks", 8082, Manner::Speaks),
+    Case { name: "no judge", judge: None },
+    Case { name: "no judge, again", judge: None },
+    case("one that takes all", "takes", 8082, Manner::Takes),
     case("one that is gone", "gone", 8083, Manner::Gone),
     case("one that hangs", "hangs", 8084, Manner::Hangs),
     case("one that is slow", "slow", 8085, Manner::Slow),
 ];
 
 const fn case(name: &'static str, service: &'static str, port: u16, manner: Manner) -> Case {
-    Case { name, candidate: Some(Candidate { service, port, manner }) }
+    Case { name, judge: Some(Judge { service, port, manner }) }
 }
 
 impl Case {
     /// The name of its route.
     pub(crate) fn route(&self) -> String {
-        format!("bench-{}", self.candidate.map_or("alone", |candidate| candidate.service))
+        format!("bench-{}", self.judge.map_or("alone", |judge| judge.service))
     }
 }
 
-impl Candidate {
-    /// What a gateway is told of it. The bounds are those that the operator sets.
+impl Judge {
+    /// What a gateway is told of it.
     fn mirror(self) -> Value {
-        json!({
-            "pool": "main", "service": self.service, "judge": JUDGE, "percent": PERCENT,
-            "timeoutMs": 30_000, "maxBytes": 4 << 20, "concurrency": 4,
-        })
+        json!({"pool": "main", "judge": self.service, "percent": PERCENT})
     }
 }
 
 /// What the gateways are told.
 pub(crate) fn objects() -> Vec<Value> {
-    let mut objects = vec![ours::pods(), ours::slice(JUDGE, &PODS[..1], JUDGE_PORT)];
+    let mut objects = vec![ours::pods()];
     for case in &CASES {
-        let mirrors: Vec<Value> = case.candidate.map(Candidate::mirror).into_iter().collect();
+        let mirrors: Vec<Value> = case.judge.map(Judge::mirror).into_iter().collect();
         objects.push(ours::route(&case.route(), &mirrors));
-        objects.extend(case.candidate.map(|one| ours::slice(one.service, &PODS[..1], one.port)));
+        objects.extend(case.judge.map(|one| ours::slice(one.service, &PODS[..1], one.port)));
     }
     objects
 }
 
-/// Serves the candidates and the judge, for ever.
+/// Serves the judges, for ever.
 pub(crate) async fn serve() {
-    for candidate in CASES.iter().filter_map(|case| case.candidate) {
-        match candidate.manner {
+    for judge in CASES.iter().filter_map(|case| case.judge) {
+        match judge.manner {
             Manner::Gone => {}
-            Manner::Speaks => {
-                listen(candidate.port, |connection| backend::speak(connection, Duration::ZERO)).await
-            }
-            Manner::Hangs => listen(candidate.port, hang).await,
-            Manner::Slow => listen(candidate.port, |connection| backend::speak(connection, SLOW)).await,
+            Manner::Takes => listen(judge.port, |connection| take_requests(connection, Duration::ZERO)).await,
+            Manner::Hangs => listen(judge.port, hang).await,
+            Manner::Slow => listen(judge.port, |connection| take_requests(connection, SLOW)).await,
         }
     }
-    listen(JUDGE_PORT, take_pairs).await;
 }
 
 async fn listen<F>(port: u16, answer: fn(TcpStream) -> F)
@@ -121,9 +113,10 @@ async fn hang(mut connection: TcpStream) -> std::io::Result<()> {
     connection.read_to_end(&mut request).await.map(drop)
 }
 
-async fn take_pairs(mut connection: TcpStream) -> std::io::Result<()> {
+async fn take_requests(mut connection: TcpStream, late: Duration) -> std::io::Result<()> {
     let mut request = Vec::new();
     while backend::read_request(&mut connection, &mut request).await? {
+        tokio::time::sleep(late).await;
         connection.write_all(TAKEN).await?;
     }
     Ok(())

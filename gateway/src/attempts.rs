@@ -176,6 +176,7 @@ impl<'a> Attempts<'a> {
                 Outcome::Failed(failure) => {
                     if self.is_in_vain(&failure) {
                         flight.call.report(Verdict::Unknown);
+                        self.attempts += 1;
                         self.last = Some((failure, false));
                         return Err(self.exhausted(None));
                     }

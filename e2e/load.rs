@@ -47,6 +47,8 @@ pub(crate) struct Sample {
     pub(crate) total: Duration,
     /// Length of the speech that came, in seconds.
     pub(crate) audio: f64,
+    /// When which part of it came, from the start, in seconds of speech.
+    pub(crate) pieces: Vec<(Duration, f64)>,
     pub(crate) outcome: Outcome,
 }
 
@@ -116,28 +118,31 @@ async fn send(client: reqwest::Client, url: String, shot: Shot, start: Instant) 
     if let Some(key) = shot.key {
         request = request.bearer_auth(key);
     }
-    let (outcome, first, bytes) = match request.send().await {
+    let (outcome, first, pieces) = match request.send().await {
         Ok(response) => judge(response).await,
-        Err(error) => (Outcome::Broken(chain(&error)), Instant::now(), 0),
+        Err(error) => (Outcome::Broken(chain(&error)), Instant::now(), Vec::new()),
     };
-    let audio = if matches!(outcome, Outcome::Spoken { .. }) { bytes as f64 / BYTES_A_SECOND } else { 0.0 };
-    Sample { at: shot.at, first: first - intended, total: Instant::now() - intended, audio, outcome }
+    let pieces = if matches!(outcome, Outcome::Spoken { .. }) { pieces } else { Vec::new() };
+    let pieces: Vec<(Duration, f64)> =
+        pieces.into_iter().map(|(came, bytes)| (came - start, bytes as f64 / BYTES_A_SECOND)).collect();
+    let audio = pieces.iter().map(|(_, seconds)| seconds).sum();
+    Sample { at: shot.at, first: first - intended, total: Instant::now() - intended, audio, pieces, outcome }
 }
 
-/// What an answer is, when its body began, and how many bytes that has.
-async fn judge(response: reqwest::Response) -> (Outcome, Instant, usize) {
+/// What an answer is, when its body began, and when how many bytes of audio came.
+async fn judge(response: reqwest::Response) -> (Outcome, Instant, Vec<(Instant, usize)>) {
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut body = response.bytes_stream();
-    let (mut length, mut bytes) = (0, Vec::new());
+    let (mut pieces, mut bytes) = (Vec::new(), Vec::new());
     let mut first = None;
     while let Some(piece) = body.next().await {
         first.get_or_insert_with(Instant::now);
         match piece {
-            Ok(piece) if status == 200 => length += piece.len(),
+            Ok(piece) if status == 200 => pieces.push((Instant::now(), piece.len())),
             Ok(piece) => bytes.extend_from_slice(&piece),
-            Err(error) => return (Outcome::Broken(chain(&error)), Instant::now(), length),
+            Err(error) => return (Outcome::Broken(chain(&error)), Instant::now(), pieces),
         }
     }
     let code = || {
@@ -152,7 +157,25 @@ async fn judge(response: reqwest::Response) -> (Outcome, Instant, usize) {
         503 if headers.contains_key("retry-after") => Outcome::Refused { status },
         status => Outcome::Failed { status, code: code() },
     };
-    (outcome, first.unwrap_or_else(Instant::now), length)
+    (outcome, first.unwrap_or_else(Instant::now), pieces)
+}
+
+impl Sample {
+    /// How it failed, if it did, and when it had been sent.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let how = match &self.outcome {
+            Outcome::Failed { status, code } => format!("{status} {code}"),
+            Outcome::Broken(why) => why.clone(),
+            Outcome::Spoken { .. } | Outcome::Refused { .. } => return None,
+        };
+        Some(format!("{:.1} s: {how}", self.at.as_secs_f64()))
+    }
+
+    /// Speech that came between two times from the start, in seconds.
+    pub(crate) fn came(&self, from: f64, to: f64) -> f64 {
+        let is_within = |came: &Duration| (from..to).contains(&came.as_secs_f64());
+        self.pieces.iter().filter(|(came, _)| is_within(came)).map(|(_, seconds)| seconds).sum()
+    }
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -1,6 +1,6 @@
 //! The attempt loop: which pod next, how long to wait for it, when to stop.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use rand::Rng;
@@ -25,6 +25,8 @@ const CALLS_IN_A_POOL: usize = 2;
 /// Pods that may say that they are full before the caller is told so. Asking
 /// on and on would multiply a load that is already too high.
 const MOST_FULL: usize = 4;
+/// How often full pods are asked once more, after a pause, by whoever has lost its.
+const WAITS_FOR_ROOM: u32 = 3;
 /// No second pod is asked sooner than this, however quick the pool is of late.
 const SOONEST_HEDGE: Duration = Duration::from_millis(50);
 /// An attempt with less time than this is not worth making.
@@ -62,6 +64,8 @@ pub struct Attempts<'a> {
     turn: (usize, usize),
     tried: Vec<Arc<Endpoint>>,
     full: Vec<Arc<Endpoint>>,
+    /// Pauses made until full pods were asked once more.
+    waits: u32,
     /// Calls under way.
     flights: Vec<Flight>,
     /// When a second pod is asked.
@@ -97,6 +101,7 @@ impl<'a> Attempts<'a> {
             turn: (0, 0),
             tried: Vec::new(),
             full: Vec::new(),
+            waits: 0,
             flights: Vec::new(),
             hedge_at: None,
             hedges: true,
@@ -143,7 +148,7 @@ impl<'a> Attempts<'a> {
         let mut under_way = FuturesUnordered::new();
         loop {
             if under_way.is_empty() {
-                let call = self.first()?;
+                let call = self.next().await?;
                 under_way.push(self.fly(call, false, &send));
             }
             let hedge = self.hedge_at.take();
@@ -183,7 +188,9 @@ impl<'a> Attempts<'a> {
                     Self::late(&flight, &failure);
                     self.missed(flight, failure, alone)?;
                     if alone {
-                        self.pause().await?;
+                        // With full jitter.
+                        let longest = self.backoff(self.attempts.saturating_sub(1));
+                        self.pause(Duration::ZERO..=longest).await?;
                     }
                 }
             }
@@ -203,12 +210,36 @@ impl<'a> Attempts<'a> {
         self.is_long && failure.code == ErrorCode::UpstreamTimeout
     }
 
-    /// The call to begin with, or to go on with when none is under way.
-    fn first(&mut self) -> Result<Call, Exhausted> {
-        if self.left() < SHORTEST {
-            return Err(self.exhausted(None));
+    /// The call to begin with, or to go on with when none is under way. Whoever has
+    /// lost its pod, and finds the others full, waits and asks them once more: it
+    /// came before those whom they were filled with.
+    async fn next(&mut self) -> Result<Call, Exhausted> {
+        loop {
+            match self.first() {
+                Err(Some(none)) if self.may_wait_for_room(&none) => {
+                    // Sooner than after half of it they would say the same again.
+                    let longest = self.backoff(self.waits);
+                    self.pause(longest / 2..=longest).await?;
+                    self.waits += 1;
+                    self.full.clear();
+                }
+                ended => return ended.map_err(|none| self.exhausted(none)),
+            }
         }
-        let call = self.choose().map_err(|none| self.exhausted(Some(none)))?;
+    }
+
+    fn may_wait_for_room(&self, none: &NoCall) -> bool {
+        let all_full = !self.full.is_empty() || matches!(none, NoCall::Full(_));
+        all_full && self.attempts > 0 && self.waits < WAITS_FOR_ROOM
+    }
+
+    /// A call that a second one may follow, or why there is none, if that is not
+    /// that the time is up.
+    fn first(&mut self) -> Result<Call, Option<NoCall>> {
+        if self.left() < SHORTEST {
+            return Err(None);
+        }
+        let call = self.choose().map_err(Some)?;
         let threshold = self.route.pod_rule.threshold;
         let wait = call.pool.usual_wait().unwrap_or(threshold).clamp(SOONEST_HEDGE.min(threshold), threshold);
         self.hedge_at = self.hedges.then(|| Instant::now() + wait);
@@ -346,12 +377,15 @@ impl<'a> Attempts<'a> {
         if alone && !(more && self.budget.withdraw(now())) { Err(self.exhausted(None)) } else { Ok(()) }
     }
 
-    /// Exponential backoff with full jitter. A pause that would leave no time
-    /// for the attempt after it is not made.
-    async fn pause(&mut self) -> Result<(), Exhausted> {
-        let doubled = self.route.initial_backoff * 2u32.saturating_pow(self.attempts.saturating_sub(1));
-        let longest = doubled.min(self.route.max_backoff);
-        let pause = rand::rng().random_range(Duration::ZERO..=longest);
+    /// Exponential backoff: the longest pause after so many others.
+    fn backoff(&self, others: u32) -> Duration {
+        let doubled = self.route.initial_backoff.saturating_mul(2u32.saturating_pow(others));
+        doubled.min(self.route.max_backoff)
+    }
+
+    /// A pause that would leave no time for the attempt after it is not made.
+    async fn pause(&mut self, range: RangeInclusive<Duration>) -> Result<(), Exhausted> {
+        let pause = rand::rng().random_range(range);
         if Instant::now() + pause + SHORTEST > self.deadline {
             return Err(self.exhausted(None));
         }
@@ -359,10 +393,14 @@ impl<'a> Attempts<'a> {
         Ok(())
     }
 
-    /// The last thing that happened tells most; without one, why there was no
-    /// pod to call.
+    /// The last thing that happened tells most, and that is a refusal if all that
+    /// are left are full; without one, why there was no pod to call.
     fn exhausted(&mut self, none: Option<NoCall>) -> Exhausted {
-        let (failure, refused) = self.last.take().unwrap_or_else(|| nobody(none));
+        let (failure, refused) = match (self.last.take(), none) {
+            (Some((_, false)), Some(NoCall::Full(failure))) => (failure, true),
+            (Some(last), _) => last,
+            (None, none) => nobody(none),
+        };
         Exhausted { failure, refused, attempts: self.attempts }
     }
 }

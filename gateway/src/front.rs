@@ -80,13 +80,13 @@ async fn speak(gateway: &Gateway, record: &Arc<Record>, request: Request) -> Res
     record.hold(gateway.admit()?);
     let tag = caller.tag(&route.fleet);
     let deadline = tokio::time::Instant::now() + route.total;
-    let mut forward = forward_speech(&limited, &tier, tag.as_deref(), record);
+    let mut forward = forward_speech(&limited, &route, &tier, tag.as_deref(), record);
     let mut attempted = attempt(gateway, &route, &tier, &forward, deadline).await;
     note_pressure(gateway, &route, &tier, &limited, &attempted);
     if limited.is_long && found_no_room(&attempted) {
         // Cut, it is like any other.
         limited = sent.limit(&route, || true)?;
-        forward = forward_speech(&limited, &tier, tag.as_deref(), record);
+        forward = forward_speech(&limited, &route, &tier, tag.as_deref(), record);
         attempted = attempt(gateway, &route, &tier, &forward, deadline).await;
     }
     let mut response = match attempted {
@@ -272,10 +272,11 @@ fn resolve(
     Ok(response)
 }
 
-fn forward_speech(limited: &Limited, tier: &Tier, caller: Option<&str>, record: &Record) -> Forward {
+fn forward_speech(limited: &Limited, route: &Route, tier: &Tier, caller: Option<&str>, record: &Record) -> Forward {
     let mut map = traced(record);
     map.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     map.insert(headers::WEIGHT, tier.weight.into());
+    map.insert(headers::PATIENCE_MS, (patience(route).as_millis() as u64).into());
     for (name, value) in [(headers::TIER, Some(tier.name.as_str())), (headers::CALLER, caller)] {
         if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
             map.insert(name, value);
@@ -288,6 +289,12 @@ fn forward_speech(limited: &Limited, tier: &Tier, caller: Option<&str>, record: 
         map.insert(headers::INPUT_CHARS, limited.input_chars.into());
     }
     Forward { method: Method::POST, path: "/v1/audio/speech", headers: map, body: limited.body.clone() }
+}
+
+/// How long a pod may let a request wait for a thread, so that its first audio is
+/// not late: what is refused in time can be asked for elsewhere.
+fn patience(route: &Route) -> Duration {
+    route.pod_rule.threshold.min(route.attempt) * 2 / 3
 }
 
 /// Headers by which the pod's log line can be found.

@@ -17,10 +17,15 @@ use ttsfleet_wire::error::ErrorCode;
 
 use crate::{
     breaker::QueueBreaker,
-    callers::{Callers, Claim, Refusal, Room},
+    callers::{Callers, Claim, Outlook, Refusal, Room},
     config::Limits,
     metrics::Metrics,
+    pool::Pool,
 };
+
+/// Seconds after which one is told to come back, at most, if the breaker says
+/// nothing of it.
+const MOST_TOLD: f64 = 60.0;
 
 /// The door.
 pub(crate) struct Admission {
@@ -91,23 +96,23 @@ impl Admission {
 
     /// Fails if a request would be refused at this moment. Takes no place, so
     /// that it may be asked before the client has sent all of its request.
-    /// `service` is how long a thread is taken by one.
-    pub(crate) fn check(&self, claim: &Claim, service: Duration) -> Result<(), Refused> {
+    pub(crate) fn check(&self, claim: &Claim, pool: &Pool) -> Result<(), Refused> {
         if let Some(closed) = self.closed() {
             let message = format!("This server is {}; another one will answer.", closed.name());
             return Err(Refused::all(Failure::new(ErrorCode::Draining, message).retry_after(1)));
         }
         let now = Instant::now();
-        let room = self.room(now);
+        let share = lock(&self.callers).asks(claim, now);
+        let room = self.room(pool.outlook(&claim.caller, share), now);
         let judged = lock(&self.callers).judge(claim, room, now);
-        judged.map_err(|refusal| self.refused(refusal, service, now))
+        judged.map_err(|refusal| self.refused(refusal, pool.service(), room.outlook, now))
     }
 
     /// A place among the requests in progress, or the refusal.
-    pub(crate) fn admit(&self, claim: &Claim, service: Duration) -> Result<Admitted, Refused> {
-        self.check(claim, service)?;
+    pub(crate) fn admit(&self, claim: &Claim, pool: &Pool) -> Result<Admitted, Refused> {
+        self.check(claim, pool)?;
         // It may have been closed in the meantime.
-        let refusal = |_| self.check(claim, service).err().unwrap_or_else(|| Refused::all(self.full()));
+        let refusal = |_| self.check(claim, pool).err().unwrap_or_else(|| Refused::all(self.full()));
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(refusal)?;
         self.in_flight.inc();
         Ok(Admitted {
@@ -129,6 +134,16 @@ impl Admission {
             );
         }
         Waiting(Arc::clone(&self.queue))
+    }
+
+    /// The refusal of a request that has waited for a thread for too long.
+    pub(crate) fn waited_in_vain(&self, claim: &Claim, pool: &Pool) -> Refused {
+        let now = Instant::now();
+        let mut callers = lock(&self.callers);
+        let outlook = pool.outlook(&claim.caller, callers.asks(claim, now));
+        let refusal = callers.impatient(claim, outlook);
+        drop(callers);
+        self.refused(refusal, pool.service(), outlook, now)
     }
 
     /// Whether the queue breaker is open.
@@ -172,13 +187,13 @@ impl Admission {
         (self.most as usize).saturating_sub(self.places.available_permits())
     }
 
-    fn room(&self, now: Instant) -> Room {
+    fn room(&self, outlook: Outlook, now: Instant) -> Room {
         let breaker = lock(&self.queue.breaker);
         let drained = breaker.remaining(now).map(|_| self.workers + breaker.half());
-        Room { places: self.most as usize, inside: self.inside(), drained }
+        Room { places: self.most as usize, inside: self.inside(), drained, outlook }
     }
 
-    fn refused(&self, refusal: Refusal, service: Duration, now: Instant) -> Refused {
+    fn refused(&self, refusal: Refusal, service: Duration, outlook: Outlook, now: Instant) -> Refused {
         let over_share = matches!(refusal, Refusal::OverShare | Refusal::BusyOverShare);
         let failure = match refusal {
             Refusal::Full => self.full(),
@@ -189,9 +204,10 @@ impl Admission {
             .retry_after(1),
             Refusal::Busy | Refusal::BusyOverShare => {
                 let depth = usize::try_from(self.queue.depth.get()).unwrap_or_default();
-                let seconds = lock(&self.queue.breaker).retry_after(depth, service, self.workers, now);
+                let drained = lock(&self.queue.breaker).retry_after(depth, service, self.workers, now);
+                let waited = || outlook.wait.as_secs_f64().ceil().clamp(1.0, MOST_TOLD) as u16;
                 Failure::new(ErrorCode::SystemBusy, "system busy, please retry")
-                    .retry_after(seconds.unwrap_or(1))
+                    .retry_after(drained.unwrap_or_else(waited))
             }
         };
         Refused { failure, over_share }

@@ -29,6 +29,17 @@ pub(crate) struct Claim {
     pub(crate) weight: u16,
     /// Whether the text is so long that it has to wait for shorter ones.
     pub(crate) long: bool,
+    /// How long it may wait for a thread; for ever without.
+    pub(crate) patience: Option<Duration>,
+}
+
+/// How long a thread would have to be waited for, judged by who waits already.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Outlook {
+    /// By one more request of this caller.
+    pub(crate) wait: Duration,
+    /// By one of somebody who waits for none so far.
+    pub(crate) newcomer: Duration,
 }
 
 /// How full the server is.
@@ -41,6 +52,8 @@ pub(crate) struct Room {
     /// Requests inside when the queue has drained to half; given while the
     /// queue breaker is open.
     pub(crate) drained: Option<usize>,
+    /// What is to be expected.
+    pub(crate) outlook: Outlook,
 }
 
 /// Why a request is not let in.
@@ -48,11 +61,11 @@ pub(crate) struct Room {
 pub(crate) enum Refusal {
     /// There is no place for anybody.
     Full,
-    /// The queue is too deep for anybody.
+    /// The queue is too deep or too slow for anybody.
     Busy,
     /// What is left is for those who have less of it than this caller.
     OverShare,
-    /// The same, while the queue is too deep.
+    /// The same, while the queue is too deep, or too slow for this caller.
     BusyOverShare,
 }
 
@@ -88,12 +101,27 @@ impl Callers {
                 return Err(if others && share >= 1.0 { Refusal::BusyOverShare } else { Refusal::Busy });
             }
         }
+        if claim.patience.is_some_and(|patience| room.outlook.wait > patience) {
+            return Err(self.impatient(claim, room.outlook));
+        }
         // The last quarter is for those who have less than their share.
         let is_reserve = others && room.inside >= room.places - room.places / 4;
         if is_reserve && wants as f64 > self.share(&claim.caller, room.places).max(1.0) {
             return Err(Refusal::OverShare);
         }
         Ok(())
+    }
+
+    /// The refusal of a request that would wait too long, or has.
+    pub(crate) fn impatient(&self, claim: &Claim, outlook: Outlook) -> Refusal {
+        let others_may = claim.patience.is_some_and(|patience| outlook.newcomer <= patience);
+        if others_may && self.known.len() > 1 { Refusal::BusyOverShare } else { Refusal::Busy }
+    }
+
+    /// Notes that a caller asks; answers its share of all there is.
+    pub(crate) fn asks(&mut self, claim: &Claim, now: Instant) -> f64 {
+        self.note(claim, now);
+        self.share(&claim.caller, 1)
     }
 
     /// Counts a request as inside; answers its caller's share of all there is.
@@ -161,12 +189,12 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn claim(tier: &str, name: &str, weight: u16) -> Claim {
-        Claim { caller: Caller { tier: tier.into(), name: name.into() }, weight, long: false }
+        Claim { caller: Caller { tier: tier.into(), name: name.into() }, weight, long: false, patience: None }
     }
 
     /// Thirty places.
     fn room(inside: usize) -> Room {
-        Room { places: 30, inside, drained: None }
+        Room { places: 30, inside, drained: None, outlook: Outlook::default() }
     }
 
     /// Eight threads and half of a queue of twenty.
@@ -225,6 +253,23 @@ pub(crate) mod tests {
         let new = claim("", "new", 1);
         assert_eq!(callers.judge(&new, busy(25), now), Err(Refusal::Busy));
         assert_eq!(callers.judge(&new, room(25), now), Ok(()), "a place is there for it all the same");
+    }
+
+    #[test]
+    fn who_would_wait_too_long_is_refused_and_others_are_only_if_they_would_too() {
+        let (mut callers, now) = (Callers::default(), Instant::now());
+        let heavy = Claim { patience: Some(Duration::from_secs(1)), ..claim("", "heavy", 1) };
+        let slow = |wait, newcomer| Room {
+            outlook: Outlook { wait: Duration::from_millis(wait), newcomer: Duration::from_millis(newcomer) },
+            ..room(5)
+        };
+        assert_eq!(callers.judge(&heavy, slow(1000, 100), now), Ok(()), "just in time");
+        assert_eq!(callers.judge(&heavy, slow(1001, 100), now), Err(Refusal::Busy), "there is no other");
+        callers.enter(&claim("", "light", 1), now);
+        assert_eq!(callers.judge(&heavy, slow(1001, 100), now), Err(Refusal::BusyOverShare));
+        assert_eq!(callers.judge(&heavy, slow(1001, 1001), now), Err(Refusal::Busy));
+        let patient = Claim { patience: None, ..heavy };
+        assert_eq!(callers.judge(&patient, slow(60_000, 60_000), now), Ok(()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     average::Average,
-    callers::Claim,
+    callers::{Caller, Claim, Outlook},
     scheduler::{Id, Scheduler},
 };
 
@@ -93,6 +93,18 @@ impl Pool {
         }
     }
 
+    /// How long a request of a caller would wait for a thread, and one of a
+    /// newcomer with the same share.
+    pub(crate) fn outlook(&self, caller: &Caller, share: f64) -> Outlook {
+        let inner = self.turns.lock();
+        let (scheduler, service) = (&inner.scheduler, inner.service.value());
+        let wait = |waiting| {
+            let seconds = scheduler.ahead(caller, share, waiting) * service / scheduler.threads() as f64;
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        };
+        Outlook { wait: wait(scheduler.waiting(caller)), newcomer: wait(0) }
+    }
+
     /// How long a request takes a thread, as measured lately.
     pub(crate) fn service(&self) -> Duration {
         Duration::try_from_secs_f64(self.turns.lock().service.value()).unwrap_or_default()
@@ -113,13 +125,13 @@ impl Seat {
     /// Gives the turn back after so many seconds of speech, and waits for the
     /// next one. Never called on the runtime.
     pub(crate) fn pass(&self, made: f64) {
-        self.wait(|scheduler| scheduler.pass(self.id, made));
+        self.wait(|scheduler| scheduler.pass(self.id, made, Instant::now()));
     }
 
     /// Gives the turn back while the client is waited for.
     pub(crate) fn park(&self, made: f64) {
         let mut inner = self.turns.lock();
-        inner.scheduler.park(self.id, made);
+        inner.scheduler.park(self.id, made, Instant::now());
         inner.give_turns();
     }
 

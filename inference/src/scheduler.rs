@@ -7,11 +7,21 @@
 //! first audio of all comes before more audio of any.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
 use crate::callers::{Caller, Claim};
+
+/// Speech that a listener has ahead so that its request can wait while others are
+/// brought to their end.
+const SAFELY_AHEAD: Duration = Duration::from_secs(1);
+
+/// After how long without a turn a request is due for one, however much of it is
+/// still to be heard: two thirds of the silence that a gateway takes for a broken
+/// answer.
+const LONGEST_SILENCE: Duration = Duration::from_secs(2);
 
 /// Seconds of speech that a turn is taken for until it is known: the longest
 /// piece of the built-in voice.
@@ -20,6 +30,11 @@ const TURN_SECONDS: f64 = 2.0;
 /// Seconds of speech that a caller can save up of its share: a text of some
 /// length.
 const SAVED_SECONDS: f64 = 10.0;
+
+/// Texts of more seconds of speech are bulky: they get no more than half of the
+/// threads, or as many as compute at once. Short ones come first while threads are
+/// missed, so that bulky ones would hold them all before long.
+const BULKY_SECONDS: f64 = 15.0;
 
 /// Shares below are taken for this one: a weight of 1 beside many of 100.
 const SMALLEST_SHARE: f64 = 1e-6;
@@ -57,13 +72,24 @@ struct Account {
     busy: usize,
 }
 
+/// Who waits for a thread while there is none.
+#[derive(Clone, Copy, PartialEq)]
+enum Want {
+    Any,
+    /// Somebody who has something saved up.
+    Saved,
+}
+
 struct Task {
     caller: Caller,
     long: bool,
+    bulky: bool,
     state: State,
     has_thread: bool,
     /// When its audio has been played, if it is played as it is made.
     runs_out: Instant,
+    /// When its last turn ended, or it came.
+    last_turn: Instant,
     /// Seconds of speech still to come, as far as is known.
     left: f64,
     /// What its turn was taken for.
@@ -78,6 +104,19 @@ enum State {
     Running(Instant),
     /// Waits for its client.
     Parked,
+}
+
+impl Account {
+    fn waiting(&self) -> usize {
+        self.tasks - self.threads
+    }
+}
+
+impl Task {
+    /// When it should have its next turn.
+    fn due(&self) -> Instant {
+        self.runs_out.min(self.last_turn + LONGEST_SILENCE)
+    }
 }
 
 impl Scheduler {
@@ -105,9 +144,11 @@ impl Scheduler {
         let task = Task {
             caller: claim.caller.clone(),
             long: claim.long,
+            bulky: seconds > BULKY_SECONDS,
             state: State::Parked,
             has_thread: false,
             runs_out: now,
+            last_turn: now,
             left: seconds,
             charged: 0.0,
         };
@@ -123,15 +164,16 @@ impl Scheduler {
             return None;
         }
         let with_thread = || self.tasks.values().filter(|task| task.has_thread);
-        let (started, long) = (with_thread().count(), with_thread().filter(|task| task.long).count());
+        let started = with_thread().count();
+        let (long, bulky) =
+            (with_thread().filter(|task| task.long).count(), with_thread().filter(|task| task.bulky).count());
         let may_run = |task: &Task| {
-            task.state == State::Ready && (task.has_thread || self.may_start(task, started, long))
+            task.state == State::Ready && (task.has_thread || self.may_start(task, started, long, bulky))
         };
         let able = self.tasks.iter().filter(|(_, task)| may_run(task));
-        let next = if started == self.threads && self.is_missed() {
-            able.min_by(|a, b| a.1.left.total_cmp(&b.1.left))
-        } else {
-            able.min_by(|a, b| self.order(*a, *b, now))
+        let next = match self.want_of_threads(started) {
+            None => able.min_by(|a, b| self.order(*a, *b, now)),
+            Some(want) => able.min_by(|a, b| self.order_to_end(*a, *b, want, now)),
         };
         let id = *next?.0;
         self.begin_turn(id, now);
@@ -140,14 +182,14 @@ impl Scheduler {
 
     /// The turn is over, having made so many seconds of speech; the request wants
     /// another.
-    pub(crate) fn pass(&mut self, id: Id, made: f64) {
-        self.end_turn(id, made);
+    pub(crate) fn pass(&mut self, id: Id, made: f64, now: Instant) {
+        self.end_turn(id, made, now);
         self.want(id);
     }
 
     /// The turn is over, and the request waits for its client.
-    pub(crate) fn park(&mut self, id: Id, made: f64) {
-        self.end_turn(id, made);
+    pub(crate) fn park(&mut self, id: Id, made: f64, now: Instant) {
+        self.end_turn(id, made, now);
     }
 
     /// The request has waited for its client, and wants a turn again.
@@ -184,19 +226,45 @@ impl Scheduler {
         self.tasks.values().filter(is_longer).count()
     }
 
-    /// Whether somebody waits for a thread who has something saved up. Then what is
-    /// nearest to its end goes first, so that a thread comes free.
-    fn is_missed(&self) -> bool {
-        let saves = |task: &Task| self.callers.get(&task.caller).is_some_and(|it| it.tag < self.now_served);
-        self.tasks.values().any(|task| !task.has_thread && saves(task))
+    /// Requests that would get a thread before one of a caller that has so many
+    /// waiting already: those, and of the other callers' as many as their shares
+    /// are beside its own.
+    pub(crate) fn ahead(&self, caller: &Caller, share: f64, waiting: usize) -> f64 {
+        let round = (waiting + 1) as f64 / share.clamp(SMALLEST_SHARE, 1.0);
+        let others = self.callers.iter().filter(|(other, _)| *other != caller);
+        let before = others.map(|(_, account)| (account.waiting() as f64).min(round * account.share));
+        waiting as f64 + before.sum::<f64>()
     }
 
-    /// Whether a thread may begin on it. Half of them take no long texts. Of half,
+    /// Requests that can be under way at once.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// A caller's requests that wait for a thread.
+    pub(crate) fn waiting(&self, caller: &Caller) -> usize {
+        self.callers.get(caller).map_or(0, Account::waiting)
+    }
+
+    /// Whether threads are all taken, and somebody waits for one.
+    fn want_of_threads(&self, started: usize) -> Option<Want> {
+        if started < self.threads {
+            return None;
+        }
+        let saves = |task: &Task| self.callers.get(&task.caller).is_some_and(|it| it.tag < self.now_served);
+        let mut waiting = self.tasks.values().filter(|task| !task.has_thread).peekable();
+        waiting.peek()?;
+        Some(if waiting.any(saves) { Want::Saved } else { Want::Any })
+    }
+
+    /// Whether a thread may begin on it. Half of them take no long texts, and no
+    /// bulky ones unless all that compute would be idle. Of half,
     /// a caller beside others gets no more than use all turns, and one for when a
     /// client of its is slow, unless it has something saved up.
-    fn may_start(&self, task: &Task, started: usize, long: usize) -> bool {
-        let half = self.threads / 2;
-        let fits = started < self.threads && !(task.long && long >= half.max(1));
+    fn may_start(&self, task: &Task, started: usize, long: usize, bulky: usize) -> bool {
+        let half = (self.threads / 2).max(1);
+        let takes_too_much = task.long && long >= half || task.bulky && bulky >= half.max(self.turns);
+        let fits = started < self.threads && !takes_too_much;
         let Some(account) = self.callers.get(&task.caller).filter(|account| account.share < 1.0) else {
             return fits;
         };
@@ -206,14 +274,37 @@ impl Scheduler {
 
     /// Long texts that are ahead of their playback come last; then callers by
     /// their tags, and a caller's requests by when their audio runs out.
-    fn order(&self, a: (&Id, &Task), b: (&Id, &Task), now: Instant) -> std::cmp::Ordering {
-        let can_wait = |task: &Task| task.long && task.runs_out > now;
-        let tag = |task: &Task| self.callers.get(&task.caller).map_or(0.0, |account| account.tag);
+    fn order(&self, a: (&Id, &Task), b: (&Id, &Task), now: Instant) -> Ordering {
+        let can_wait = |task: &Task| task.long && task.due() > now;
         let by_class = can_wait(a.1).cmp(&can_wait(b.1));
         by_class
-            .then_with(|| tag(a.1).total_cmp(&tag(b.1)))
-            .then_with(|| a.1.runs_out.cmp(&b.1.runs_out))
+            .then_with(|| self.by_tag(a.1, b.1))
+            .then_with(|| a.1.due().cmp(&b.1.due()))
             .then_with(|| a.0.cmp(b.0))
+    }
+
+    /// While threads are missed, what is nearest to its end goes first, so that
+    /// one comes free: texts that are all brought on alike would all end late.
+    /// Callers take turns as ever, and nobody's audio is to run out for that; but
+    /// if it is somebody with savings who waits, only silence comes before.
+    fn order_to_end(&self, a: (&Id, &Task), b: (&Id, &Task), want: Want, now: Instant) -> Ordering {
+        let can_wait = |task: &Task| match want {
+            Want::Any => task.due() > now && task.runs_out > now + SAFELY_AHEAD,
+            Want::Saved => task.last_turn + LONGEST_SILENCE > now,
+        };
+        match (can_wait(a.1), can_wait(b.1)) {
+            (true, true) => {
+                let by_tag = if want == Want::Saved { Ordering::Equal } else { self.by_tag(a.1, b.1) };
+                by_tag.then_with(|| a.1.left.total_cmp(&b.1.left)).then_with(|| a.0.cmp(b.0))
+            }
+            (false, false) => self.order(a, b, now),
+            (a, b) => a.cmp(&b),
+        }
+    }
+
+    fn by_tag(&self, a: &Task, b: &Task) -> Ordering {
+        let tag = |task: &Task| self.callers.get(&task.caller).map_or(0.0, |account| account.tag);
+        tag(a).total_cmp(&tag(b))
     }
 
     fn want(&mut self, id: Id) {
@@ -235,6 +326,10 @@ impl Scheduler {
         task.state = State::Running(now);
         task.charged = task.left.clamp(SHORT_TURN, TURN_SECONDS);
         let (begins, charged, caller) = (!task.has_thread, task.charged, task.caller.clone());
+        if begins {
+            // It is heard from now on.
+            task.runs_out = now;
+        }
         task.has_thread = true;
         if let Some(account) = self.callers.get_mut(&caller) {
             account.threads += usize::from(begins);
@@ -243,9 +338,10 @@ impl Scheduler {
         self.charge(&caller, charged);
     }
 
-    fn end_turn(&mut self, id: Id, made: f64) {
+    fn end_turn(&mut self, id: Id, made: f64, now: Instant) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.state = State::Parked;
+        task.last_turn = now;
         task.runs_out += Duration::try_from_secs_f64(made).unwrap_or_default();
         task.left = (task.left - made).max(0.0);
         let (owed, caller) = (made - task.charged, task.caller.clone());

@@ -31,6 +31,10 @@ pub const CALLER: &str = "x-tts-caller";
 /// In a request from the gateway to a pod: `true` if the text is longer than the
 /// fleet's `limits.maxInputChars`, so that it waits for shorter ones.
 pub const LONG: &str = "x-tts-long";
+/// In a request from the gateway to a pod: milliseconds for which it may wait for
+/// a synthesis thread. What would wait for longer is refused, as it would come too
+/// late and keep others waiting.
+pub const PATIENCE_MS: &str = "x-tts-patience-ms";
 /// In a pod's refusal: `true` if it is this caller who has more than its share of
 /// the pod; others are still let in.
 pub const OVER_SHARE: &str = "x-tts-over-share";

@@ -61,6 +61,9 @@ struct Figures {
     load: &'static str,
     requests: usize,
     spoken: usize,
+    refused: usize,
+    /// How others failed, and in which second they had been sent.
+    failures: Vec<String>,
     first_audio_p50: f64,
     first_audio_p99: f64,
     /// Requests of the heavy caller, and those of them that were spoken.
@@ -182,11 +185,14 @@ fn figures(load: &'static str, capacity: f64, rounds: &[Round]) -> Figures {
     let (others, heavy) = (all(|round| &round.others), all(|round| &round.heavy));
     let mut firsts: Vec<Duration> =
         others.iter().copied().filter(spoken).map(|sample| sample.first).collect();
-    let made: f64 = others.iter().chain(&heavy).map(|sample| made_in_time(sample)).sum();
+    let made: f64 = others.iter().chain(&heavy).map(|sample| sample.came(0.0, SECONDS)).sum();
+    let refused = |sample: &&Sample| matches!(sample.outcome, Outcome::Refused { .. });
     Figures {
         load,
         requests: others.len(),
         spoken: firsts.len(),
+        refused: others.iter().copied().filter(refused).count(),
+        failures: others.iter().filter_map(|sample| sample.failure()).collect(),
         first_audio_p50: percentile(&mut firsts, 50.0).as_secs_f64() * 1000.0,
         first_audio_p99: percentile(&mut firsts, 99.0).as_secs_f64() * 1000.0,
         heavy_requests: heavy.len(),
@@ -195,28 +201,19 @@ fn figures(load: &'static str, capacity: f64, rounds: &[Round]) -> Figures {
     }
 }
 
-/// Speech that was made while requests still came, in seconds; of an answer that
-/// ended later, the part that its time in the round says.
-fn made_in_time(sample: &Sample) -> f64 {
-    let (from, to) = ((sample.at + sample.first).as_secs_f64(), (sample.at + sample.total).as_secs_f64());
-    if to <= SECONDS {
-        return sample.audio;
-    }
-    sample.audio * ((SECONDS - from) / (to - from)).clamp(0.0, 1.0)
-}
-
 fn print(capacity: f64, figures: &[Figures]) {
     println!("\nthe pods make {capacity:.1} s of speech a second");
     println!(
-        "{:<26}{:>10}{:>9}{:>11}{:>11}{:>9}{:>9}{:>8}",
-        "the heavy caller", "others", "spoken", "p50, ms", "p99, ms", "heavy", "spoken", "used"
+        "{:<26}{:>10}{:>9}{:>9}{:>11}{:>11}{:>9}{:>9}{:>8}",
+        "the heavy caller", "others", "spoken", "refused", "p50, ms", "p99, ms", "heavy", "spoken", "used"
     );
     for one in figures {
         println!(
-            "{:<26}{:>10}{:>9}{:>11.0}{:>11.0}{:>9}{:>9}{:>7.0}%",
+            "{:<26}{:>10}{:>9}{:>9}{:>11.0}{:>11.0}{:>9}{:>9}{:>7.0}%",
             one.load,
             one.requests,
             one.spoken,
+            one.refused,
             one.first_audio_p50,
             one.first_audio_p99,
             one.heavy_requests,

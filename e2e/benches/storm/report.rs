@@ -71,7 +71,7 @@ impl Figures {
             refused,
             failed,
             failed_percent: 100.0 * failed as f64 / admitted.max(1) as f64,
-            failures: samples.iter().filter_map(failure).collect(),
+            failures: samples.iter().filter_map(Sample::failure).collect(),
             memory_kills,
             capacity,
             goodput_percent: 100.0 * goodput(&served) / capacity,
@@ -90,21 +90,12 @@ impl Figures {
     }
 }
 
-fn failure(sample: &Sample) -> Option<String> {
-    let how = match &sample.outcome {
-        Outcome::Failed { status, code } => format!("{status} {code}"),
-        Outcome::Broken(why) => why.clone(),
-        Outcome::Spoken { .. } | Outcome::Refused { .. } => return None,
-    };
-    Some(format!("{:.1} s: {how}", sample.at.as_secs_f64()))
-}
-
-/// Seconds of speech a second, of answers that ended while three times the load
-/// came. Its first second tells of what was there before.
+/// Seconds of speech a second that came while three times the load did, in
+/// answers that were whole in the end. Its first second tells of what was there
+/// before.
 fn goodput(served: &[&Sample]) -> f64 {
     let (from, to) = (CALM + 1.0, BURST);
-    let ended = |sample: &&&Sample| (from..to).contains(&(sample.at + sample.total).as_secs_f64());
-    served.iter().filter(ended).map(|sample| sample.audio).sum::<f64>() / (to - from)
+    served.iter().map(|sample| sample.came(from, to)).sum::<f64>() / (to - from)
 }
 
 fn longest_gap(served: &[&Sample]) -> f64 {

@@ -136,6 +136,35 @@ async fn where_all_are_full_the_refusal_is_immediate_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_lost_its_pod_waits_for_room_in_another() {
+    let calls = Cell::new(0);
+    let full_at_first = |pod| {
+        calls.set(calls.get() + u32::from(pod == 2));
+        match (pod, calls.get()) {
+            (1, _) => Play::Unreachable,
+            (_, 1 | 2) => Play::Full,
+            _ => Play::Answer(SOON),
+        }
+    };
+    for _ in 0..20 {
+        calls.set(0);
+        let route = Route::new(sample()).unwrap();
+        let run = run_on(route, vec![pool("main", &[1, 2])], &RetryBudget::new(now()), full_at_first).await;
+        assert_eq!(run.ended, Ok((2, 2)), "{:?}", run.called);
+        assert_eq!(run.called.iter().filter(|pod| **pod == 1).count(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_lost_its_pod_is_refused_in_the_end_if_the_others_stay_full() {
+    let plays = |pod| if pod == 1 { Play::Unreachable } else { Play::Full };
+    let run = run_with(vec![pool("main", &[1, 2])], &RetryBudget::new(now()), plays).await;
+    let exhausted = run.ended.unwrap_err();
+    assert!(exhausted.refused && exhausted.failure.code == ErrorCode::TooManyRequests, "{exhausted:?}");
+    assert!(run.called.len() <= 6 && run.took < Duration::from_secs(3), "{:?}", run.called);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_cannot_be_reached_costs_no_pause() {
     let run = run(|pod| if pod == 1 { Play::Unreachable } else { Play::Answer(Duration::ZERO) }).await;
     assert!(run.ended.is_ok());

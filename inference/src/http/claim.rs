@@ -1,7 +1,9 @@
 //! What the gateway says of a request's caller.
 
+use std::time::Duration;
+
 use axum::http::HeaderMap;
-use ttsfleet_wire::headers::{CALLER, LONG, TIER, WEIGHT};
+use ttsfleet_wire::headers::{CALLER, LONG, PATIENCE_MS, TIER, WEIGHT};
 
 use crate::callers::{Caller, Claim};
 
@@ -19,6 +21,7 @@ pub(super) fn claim(headers: &HeaderMap) -> Claim {
         caller: Caller { tier: name(TIER).into(), name: name(CALLER).into() },
         weight,
         long: text(LONG) == "true",
+        patience: text(PATIENCE_MS).parse().ok().map(|ms: u32| Duration::from_millis(ms.into())),
     }
 }
 
@@ -32,19 +35,27 @@ mod tests {
 
     #[test]
     fn the_gateways_headers_say_who_asks() {
-        let claim = of(&[(TIER, "gold"), (WEIGHT, "3"), (CALLER, "k7"), (LONG, "true")]);
+        let claim =
+            of(&[(TIER, "gold"), (WEIGHT, "3"), (CALLER, "k7"), (LONG, "true"), (PATIENCE_MS, "750")]);
         let caller = Caller { tier: "gold".into(), name: "k7".into() };
-        assert_eq!(claim, Claim { caller, weight: 3, long: true });
+        let patience = Some(Duration::from_millis(750));
+        assert_eq!(claim, Claim { caller, weight: 3, long: true, patience });
     }
 
     #[test]
     fn who_says_nothing_usable_is_everybody() {
-        let nobody = Claim { caller: Caller::default(), weight: 1, long: false };
+        let nobody = Claim { caller: Caller::default(), weight: 1, long: false, patience: None };
         assert_eq!(of(&[]), nobody);
         let long_name = "x".repeat(LONGEST_NAME + 1);
         for weight in ["0", "101", "-1", "heavy"] {
             assert_eq!(
-                of(&[(TIER, &long_name), (WEIGHT, weight), (CALLER, &long_name), (LONG, "1")]),
+                of(&[
+                    (TIER, &long_name),
+                    (WEIGHT, weight),
+                    (CALLER, &long_name),
+                    (LONG, "1"),
+                    (PATIENCE_MS, "soon")
+                ]),
                 nobody
             );
         }

@@ -46,7 +46,7 @@ async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result
     let claim = claim(request.headers());
     // An overloaded server says so before it reads anything. The place itself
     // is taken only once the body is here, or slow senders would hold them all.
-    app.admission.check(&claim, app.pool.service())?;
+    app.admission.check(&claim, &app.pool)?;
     app.served()?;
     let (parts, body) = request.into_parts();
     let body = read_json_body(&parts.headers, body, &app.limits.body).await?;
@@ -61,14 +61,14 @@ async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result
         app.limits.max_input_chars,
     )?;
     record.set_input_chars(order.chars);
-    let admitted = app.admission.admit(&claim, app.pool.service())?;
+    let admitted = app.admission.admit(&claim, &app.pool)?;
     let share = admitted.share;
     record.hold(admitted);
     let spoken = answer_with(app, &served, record, order, (&claim, share)).await;
-    if let Err(failure) = &spoken {
+    if let Err(Refused { failure, .. }) = &spoken {
         served.failed(failure);
     }
-    Ok(spoken?)
+    spoken
 }
 
 async fn answer_with(
@@ -77,7 +77,7 @@ async fn answer_with(
     record: &Arc<Record>,
     order: Order,
     by: (&Claim, f64),
-) -> Result<Response, Failure> {
+) -> Result<Response, Refused> {
     let (order, script) = read_text(served, order).await?;
     let (seat, queued) = wait_for_turn(app, by, app.expected_seconds(&script)).await?;
     let playback = start(app, served, record, &order, script, seat);
@@ -101,17 +101,21 @@ async fn read_text(served: &Arc<Served>, order: Order) -> Result<(Order, Script)
     read.await.unwrap_or_else(|_| Err(inference("reading the text panicked")))
 }
 
-/// Waits for a thread and its first turn; answers how long that was.
+/// Waits for a thread and its first turn, for as long as the claim allows;
+/// answers how long that was.
 async fn wait_for_turn(
     app: &App,
     (claim, share): (&Claim, f64),
     seconds: f64,
-) -> Result<(Seat, Duration), Failure> {
+) -> Result<(Seat, Duration), Refused> {
     let waiting = Instant::now();
     let (seat, mut turn) = app.pool.enter(claim, share, seconds);
     if turn.try_recv().is_err() {
         let _waiting = app.admission.join_queue();
-        turn.await.map_err(|_| inference("no synthesis threads"))?;
+        let longest = claim.patience.unwrap_or(app.limits.longest_request);
+        let given = tokio::time::timeout(longest, turn).await;
+        let given = given.map_err(|_| app.admission.waited_in_vain(claim, &app.pool))?;
+        given.map_err(|_| inference("no synthesis threads"))?;
     }
     let queued = waiting.elapsed();
     app.metrics.queue_time.observe(queued.as_secs_f64());

@@ -1,7 +1,12 @@
 //! The OpenAI-compatible speech API.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+};
+use serde_json::Value;
 
 use crate::error::ErrorCode;
 
@@ -57,14 +62,14 @@ impl SpeechRequest {
         let text = std::str::from_utf8(body).map_err(|error| {
             not_json(format!("The body is not valid UTF-8 from byte {} on.", error.valid_up_to()))
         })?;
-        let value: Value = serde_json::from_str(text).map_err(|error| {
+        let mut fields: Fields = serde_json::from_str(text).map_err(|error| {
+            if error.is_data() {
+                return not_json("The body must be a JSON object.".to_owned());
+            }
             // The parser's own message can hold text from the body.
             let (line, column) = (error.line(), error.column());
             not_json(format!("The body is not valid JSON at line {line}, column {column}."))
         })?;
-        let Value::Object(mut fields) = value else {
-            return Err(not_json("The body must be a JSON object.".to_owned()));
-        };
         let request = Self {
             model: take_string(&mut fields, "model")?,
             input: take_string(&mut fields, "input")?.ok_or_else(|| {
@@ -76,37 +81,85 @@ impl SpeechRequest {
             stream_format: take_string(&mut fields, "stream_format")?,
             instructions: take_string(&mut fields, "instructions")?,
         };
-        match fields.keys().next() {
+        match fields.unknown {
             None => Ok(request),
-            Some(field) => Err(unknown_field(field)),
+            Some(field) => Err(unknown_field(&field)),
         }
     }
 }
 
-fn take_string(fields: &mut Map<String, Value>, name: &'static str) -> Result<Option<String>, Refusal> {
-    match fields.remove(name) {
+/// A body's fields, found without a tree of them: every request comes by here.
+#[derive(Default)]
+struct Fields {
+    /// In the order of [`FIELDS`].
+    known: [Option<Value>; FIELDS.len()],
+    /// The first of the others, by the alphabet.
+    unknown: Option<String>,
+}
+
+impl Fields {
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        FIELDS.iter().zip(&mut self.known).find(|(field, _)| **field == name)?.1.take()
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Fields;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(Name(name)) = map.next_key()? {
+            let value = map.next_value()?;
+            match FIELDS.iter().position(|field| *field == name) {
+                Some(place) => fields.known[place] = Some(value),
+                None if fields.unknown.as_deref().is_none_or(|first| *name < *first) => {
+                    fields.unknown = Some(name.into_owned());
+                }
+                None => {}
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// A field's name, borrowed from the body where it is written plainly.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn take_string(fields: &mut Fields, name: &'static str) -> Result<Option<String>, Refusal> {
+    match fields.take(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(bad_value(name, format!("`{name}` must be a string."))),
     }
 }
 
-fn take_voice(fields: &mut Map<String, Value>) -> Result<Option<VoiceChoice>, Refusal> {
-    if let Some(Value::Object(voice)) = fields.get("voice") {
-        return match voice.get("id") {
-            Some(Value::String(id)) if voice.len() == 1 => {
-                let id = id.clone();
-                fields.remove("voice");
-                Ok(Some(VoiceChoice::Id { id }))
-            }
+fn take_voice(fields: &mut Fields) -> Result<Option<VoiceChoice>, Refusal> {
+    match fields.take("voice") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(name)) => Ok(Some(VoiceChoice::Name(name))),
+        Some(Value::Object(mut voice)) => match voice.remove("id") {
+            Some(Value::String(id)) if voice.is_empty() => Ok(Some(VoiceChoice::Id { id })),
             _ => Err(bad_value("voice", "`voice` must be a name or {\"id\": name}.".to_owned())),
-        };
+        },
+        Some(_) => Err(bad_value("voice", "`voice` must be a string.".to_owned())),
     }
-    Ok(take_string(fields, "voice")?.map(VoiceChoice::Name))
 }
 
-fn take_speed(fields: &mut Map<String, Value>) -> Result<Option<f32>, Refusal> {
-    match fields.remove("speed") {
+fn take_speed(fields: &mut Fields) -> Result<Option<f32>, Refusal> {
+    match fields.take("speed") {
         None | Some(Value::Null) => Ok(None),
         // A finite f64 may be infinite as f32; whoever checks the range sees that.
         Some(Value::Number(number)) => Ok(number.as_f64().map(|speed| speed as f32)),
@@ -249,5 +302,29 @@ mod tests {
     fn an_unknown_field_is_named_with_the_known_ones() {
         let refusal = refused(r#"{"input": "hi", "pitch": 2}"#);
         assert!(refusal.message.contains("`pitch`") && refusal.message.contains("speed"), "{refusal:?}");
+    }
+
+    #[test]
+    fn of_several_unknown_fields_the_first_by_the_alphabet_is_named() {
+        let refusal = refused(r#"{"tempo": 1, "pitch": {"at": [2]}, "input": "hi", "volume": 3}"#);
+        assert!(refusal.message.contains("`pitch`"), "{refusal:?}");
+    }
+
+    #[test]
+    fn of_a_field_that_is_there_twice_the_last_one_counts() {
+        let body = r#"{"input": 1, "\u0069nput": "one", "input": "two"}"#;
+        assert_eq!(SpeechRequest::parse(body.as_bytes()).unwrap().input, "two");
+    }
+
+    #[test]
+    fn what_is_no_object_and_what_is_no_json_are_told_apart() {
+        for body in [r#""secret""#, "[1]", "7", "null"] {
+            assert_eq!(refused(body).message, "The body must be a JSON object.");
+        }
+        for (body, place) in [("{\n\"input\": }", "line 2, column 10"), ("", "line 1, column 0")] {
+            let message = format!("The body is not valid JSON at {place}.");
+            assert_eq!(refused(body), not_json(message));
+        }
+        assert_eq!(refused("{} {}").code, ErrorCode::InvalidJson, "and nothing may follow");
     }
 }

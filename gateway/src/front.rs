@@ -7,13 +7,14 @@ use std::{
 };
 
 use axum::{
-    Extension, Router,
-    extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
-    response::Response,
-    routing::{get, post},
+    body::{Body, HttpBody},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
 };
-use ttsfleet_serving::{Failure, NO_STORE, Observer, Record, answer, read_json_body, speech_port};
+use hyper::body::Incoming;
+use ttsfleet_serving::{
+    Failure, NO_STORE, Observer, Record, Routes, Tracked, answer, begin, end, no_such_method, no_such_path,
+    read_json_body,
+};
 use ttsfleet_wire::{error::ErrorCode, headers, route::OnExhausted};
 
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     gateway::Gateway,
     limit::{Limited, Sent},
     pressure::is_long_wait,
-    relay::{respond, tell_truncated},
+    relay::{Sending, respond, tell_truncated},
     route::{Route, Tier},
     tier::{Caller, identify},
     upstream::{Answer, Forward},
@@ -34,35 +35,90 @@ const BACKUP: &str = "backup";
 /// Of an answer that may be kept, but not given again unasked.
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// The paths of the speech port.
-pub fn routes(gateway: Arc<Gateway>) -> Router {
+const SPEECH: &str = "/v1/audio/speech";
+const VOICES: &str = "/v1/audio/voices";
+const MODELS: &str = "/v1/models";
+
+/// The speech port. Its paths are too few, and its requests too many, for a router
+/// with layers and boxed bodies.
+#[derive(Clone)]
+pub struct Front {
+    gateway: Arc<Gateway>,
+    observer: Arc<dyn Observer>,
+}
+
+/// The speech port.
+pub fn routes(gateway: Arc<Gateway>) -> Front {
     let observer: Arc<dyn Observer> = gateway.metrics.clone();
-    let paths = Router::new()
-        .route("/v1/audio/speech", post(speech))
-        .route("/v1/audio/voices", get(voices))
-        .route("/v1/models", get(models));
-    speech_port(paths, observer).with_state(gateway)
+    Front { gateway, observer }
 }
 
-async fn speech(
-    State(gateway): State<Arc<Gateway>>,
-    Extension(record): Extension<Arc<Record>>,
-    request: Request,
-) -> Response {
-    let response = answer(&record, speak(&gateway, &record, request).await);
-    announce_end(&gateway, response)
-}
+impl Routes for Front {
+    type Body = Tracked<Sending>;
 
-/// While the gateway drains, callers are told to come on another connection: it
-/// will be one to another gateway.
-fn announce_end(gateway: &Gateway, mut response: Response) -> Response {
-    if gateway.is_draining() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + use<> {
+        let front = self.clone();
+        // Boxed, so that a connection without a request holds no room for one.
+        Box::pin(async move { front.respond(request).await })
     }
-    response
 }
 
-async fn speak(gateway: &Gateway, record: &Arc<Record>, request: Request) -> Result<Response, Failure> {
+impl Front {
+    async fn respond(&self, request: Request<Incoming>) -> Response<Tracked<Sending>> {
+        let path = [SPEECH, VOICES, MODELS].into_iter().find(|path| *path == request.uri().path());
+        let record = begin(Arc::clone(&self.observer), &request, path);
+        let method = request.method().clone();
+        let mut response = match path {
+            None => answer(&record, Err(no_such_path())),
+            Some(path) => self.at(path, &method, &record, request).await,
+        };
+        if self.gateway.is_draining() {
+            // Another connection will be one to another gateway.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if method == Method::HEAD {
+            response = without_body(response);
+        }
+        end(response, record)
+    }
+
+    async fn at(
+        &self,
+        path: &'static str,
+        method: &Method,
+        record: &Arc<Record>,
+        request: Request<Incoming>,
+    ) -> Response<Sending> {
+        let (gateway, allowed) = (&*self.gateway, if path == SPEECH { "POST" } else { "GET,HEAD" });
+        if !allowed.split(',').any(|allowed| method == allowed) {
+            let mut response = answer(record, Err(no_such_method()));
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+            return response;
+        }
+        let answered = match path {
+            SPEECH => speak(gateway, record, request).await,
+            _ => list(gateway, record, request.headers(), path).await,
+        };
+        answer(record, answered)
+    }
+}
+
+/// The answer to a request that asks for the head alone.
+fn without_body(mut response: Response<Sending>) -> Response<Sending> {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
+    }
+    response.map(|_| Body::empty().into())
+}
+
+async fn speak(
+    gateway: &Gateway,
+    record: &Arc<Record>,
+    request: Request<Incoming>,
+) -> Result<Response<Sending>, Failure> {
     // One table for the whole request, whatever changes meanwhile.
     let route = gateway.route()?;
     let (parts, body) = request.into_parts();
@@ -163,31 +219,13 @@ fn found_no_room(attempted: &Result<Answered<Answer>, Exhausted>) -> bool {
     attempted.as_ref().is_err_and(|exhausted| exhausted.refused || waited(exhausted))
 }
 
-async fn voices(
-    State(gateway): State<Arc<Gateway>>,
-    Extension(record): Extension<Arc<Record>>,
-    request: Request,
-) -> Response {
-    let response = answer(&record, list(&gateway, &record, request.headers(), "/v1/audio/voices").await);
-    announce_end(&gateway, response)
-}
-
-async fn models(
-    State(gateway): State<Arc<Gateway>>,
-    Extension(record): Extension<Arc<Record>>,
-    request: Request,
-) -> Response {
-    let response = answer(&record, list(&gateway, &record, request.headers(), "/v1/models").await);
-    announce_end(&gateway, response)
-}
-
 /// Asks a pod of the tier's first pool that answers.
 async fn list(
     gateway: &Gateway,
     record: &Arc<Record>,
     headers: &HeaderMap,
     path: &'static str,
-) -> Result<Response, Failure> {
+) -> Result<Response<Sending>, Failure> {
     let route = gateway.route()?;
     let Caller { tier, .. } = identify(&route, &gateway.keys, headers)?;
     record.set_tier(&tier.name);
@@ -230,7 +268,12 @@ async fn attempt(
 }
 
 /// Hands an answer on, saying where it comes from.
-fn deliver(answered: Answered<Answer>, tier: &Tier, record: &Arc<Record>, route: &Route) -> Response {
+fn deliver(
+    answered: Answered<Answer>,
+    tier: &Tier,
+    record: &Arc<Record>,
+    route: &Route,
+) -> Response<Sending> {
     let pool = answered.call.pool.name.clone();
     let declined = !answered.answer.head.status.is_success();
     record.set_pool(&pool);
@@ -258,7 +301,7 @@ fn resolve(
     on_exhausted: OnExhausted,
     limited: &Limited,
     record: &Record,
-) -> Result<Response, Failure> {
+) -> Result<Response<Sending>, Failure> {
     let Exhausted { failure, refused, attempts } = exhausted;
     if refused || on_exhausted == OnExhausted::Error {
         return Err(failure);
@@ -269,7 +312,7 @@ fn resolve(
     record.fail(&failure);
     record.set_degraded(headers::EMPTY_AUDIO);
     response.headers_mut().insert(headers::ATTEMPTS, attempts.into());
-    Ok(response)
+    Ok(response.map(Into::into))
 }
 
 fn forward_speech(limited: &Limited, route: &Route, tier: &Tier, caller: Option<&str>, record: &Record) -> Forward {
@@ -288,7 +331,7 @@ fn forward_speech(limited: &Limited, route: &Route, tier: &Tier, caller: Option<
     if limited.is_truncated() {
         map.insert(headers::INPUT_CHARS, limited.input_chars.into());
     }
-    Forward { method: Method::POST, path: "/v1/audio/speech", headers: map, body: limited.body.clone() }
+    Forward { method: Method::POST, path: SPEECH, headers: map, body: limited.body.clone() }
 }
 
 /// How long a pod may let a request wait for a thread, so that its first audio is

@@ -9,11 +9,11 @@ use std::{
 };
 
 use axum::{
+    BoxError,
     body::{Body, Bytes, HttpBody},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
-    response::Response,
+    http::{HeaderMap, HeaderName, HeaderValue, Response, header},
 };
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use ttsfleet_serving::{Failure, NO_STORE, Record};
 use ttsfleet_wire::{error::ErrorCode, headers};
@@ -39,9 +39,9 @@ const PASSED: [HeaderName; 7] = [
 ];
 
 /// The caller's answer: the pod's, with what the gateway knows of it.
-pub(crate) fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Duration) -> Response {
+pub(crate) fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Duration) -> Response<Sending> {
     let Answered { answer: Answer { head, first, rest, .. }, call, attempts, .. } = answered;
-    let mut response = Response::new(Body::empty());
+    let mut response = Response::new(());
     *response.status_mut() = head.status;
     for name in &PASSED {
         if let Some(value) = head.headers.get(name) {
@@ -52,8 +52,8 @@ pub(crate) fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Du
     response.headers_mut().insert(headers::ATTEMPTS, attempts.into());
     let events = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
     let body = match rest {
-        None => Body::from(first),
-        Some(rest) => Body::new(Relay {
+        None => Sending::Whole(Body::from(first)),
+        Some(rest) => Sending::Relayed(Relay {
             next: Next::First(first),
             rest,
             call,
@@ -81,8 +81,54 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
+/// An answer's body.
+pub enum Sending {
+    /// A pod's, as it comes.
+    Relayed(Relay),
+    /// One that is here.
+    Whole(Body),
+}
+
+impl From<Body> for Sending {
+    fn from(whole: Body) -> Self {
+        Self::Whole(whole)
+    }
+}
+
+impl HttpBody for Sending {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Relayed(relay) => relay.poll_frame(context),
+            Self::Whole(body) => {
+                Pin::new(body).poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Relayed(relay) => matches!(relay.next, Next::Nothing),
+            Self::Whole(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            // The head says how long it is, if the pod does.
+            Self::Relayed(_) => SizeHint::default(),
+            Self::Whole(body) => body.size_hint(),
+        }
+    }
+}
+
 /// An answer on its way.
-struct Relay {
+pub struct Relay {
     next: Next,
     rest: Answering,
     call: Call,
@@ -105,14 +151,8 @@ enum Next {
     Nothing,
 }
 
-impl HttpBody for Relay {
-    type Data = Bytes;
-    type Error = axum::BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+impl Relay {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let taken = match std::mem::replace(&mut self.next, Next::Rest) {
             Next::First(first) => self.pass_on(first).map(Some),
             Next::Rest => match self.poll_rest(context) {
@@ -139,12 +179,6 @@ impl HttpBody for Relay {
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        matches!(self.next, Next::Nothing)
-    }
-}
-
-impl Relay {
     /// The next bytes from the pod; none at the end.
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Failure>> {
         loop {
@@ -178,7 +212,7 @@ impl Relay {
         &mut self,
         failure: &Failure,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.call.broke();
         self.record.fail(failure);
         match &self.events {

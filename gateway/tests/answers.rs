@@ -475,6 +475,43 @@ async fn a_list_of_models_counts_as_a_request_and_not_as_audio() {
 }
 
 #[tokio::test]
+async fn other_paths_and_methods_are_refused_in_words() {
+    let front = Front::start(table()).await;
+    let cases = [
+        ("GET", "/v1/audio/speech", "MethodNotAllowed", Some("POST")),
+        ("POST", "/v1/models", "MethodNotAllowed", Some("GET,HEAD")),
+        ("DELETE", "/v1/audio/voices", "MethodNotAllowed", Some("GET,HEAD")),
+        ("POST", "/v1/audio/speech/", "NotFound", None),
+        ("GET", "/", "NotFound", None),
+    ];
+    for (method, path, code, allowed) in cases {
+        let request = client().request(method.parse().unwrap(), format!("{}{path}", front.url));
+        let refused = request.send().await.unwrap();
+        let allow = refused.headers().get("allow").map(|allow| allow.to_str().unwrap());
+        assert_eq!(allow, allowed, "{method} {path}");
+        assert!(refused.headers().contains_key("x-request-id"));
+        assert_eq!(code_of(refused).await, code, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_head_gets_it_alone_and_counts_as_answered() {
+    let front = Front::start(table()).await;
+    front.pods("main", &[speaking(b"{}").await]);
+    let head = client().head(format!("{}/v1/models", front.url)).send().await.unwrap();
+    assert_eq!((head.status().as_u16(), head.headers()["x-tts-pool"].as_bytes()), (200, &b"main"[..]));
+    assert_eq!(head.bytes().await.unwrap(), "");
+    let ended = |code: &str| front.gateway.metrics.encode().unwrap().contains(&format!("code=\"{code}\""));
+    while !ended("OK") {
+        assert!(!ended("ClientClosed"));
+        tokio::task::yield_now().await;
+    }
+    let refused = client().head(format!("{}/v1/audio", front.url)).send().await.unwrap();
+    assert!(refused.headers()["content-length"] != "0", "what a body would have");
+    assert_eq!(refused.status(), 404);
+}
+
+#[tokio::test]
 async fn a_new_route_holds_for_new_requests_and_spares_those_under_way() {
     let front = Front::start(table()).await;
     let go = Arc::new(Notify::new());

@@ -1,13 +1,11 @@
 //! Reading a request's body.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, header},
-};
+use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use http_body::Body;
+use http_body_util::BodyExt;
 use ttsfleet_wire::error::ErrorCode;
 
 use crate::Failure;
@@ -26,7 +24,11 @@ pub struct BodyLimits {
 /// # Errors
 /// [`Failure`] when the body is not declared as JSON, is too large, or does not
 /// arrive whole and in time.
-pub async fn read_json_body(headers: &HeaderMap, body: Body, limits: &BodyLimits) -> Result<Bytes, Failure> {
+pub async fn read_json_body(
+    headers: &HeaderMap,
+    body: impl Body<Data = Bytes>,
+    limits: &BodyLimits,
+) -> Result<Bytes, Failure> {
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = declared.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
@@ -41,11 +43,12 @@ pub async fn read_json_body(headers: &HeaderMap, body: Body, limits: &BodyLimits
     })
 }
 
-async fn collect(body: Body, most: usize) -> Result<Bytes, Failure> {
+async fn collect(body: impl Body<Data = Bytes>, most: usize) -> Result<Bytes, Failure> {
+    let mut body = pin!(body);
     let mut collected = BytesMut::new();
-    let mut stream = body.into_data_stream();
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| Failure::new(ErrorCode::InvalidJson, "The body ended early."))?;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Failure::new(ErrorCode::InvalidJson, "The body ended early."))?;
+        let Ok(piece) = frame.into_data() else { continue };
         if collected.len() + piece.len() > most {
             let message = format!("The body is larger than {most} bytes.");
             return Err(Failure::new(ErrorCode::BodyTooLarge, message));
@@ -59,7 +62,7 @@ async fn collect(body: Body, most: usize) -> Result<Bytes, Failure> {
 mod tests {
     use std::io;
 
-    use axum::http::HeaderValue;
+    use axum::{body::Body, http::HeaderValue};
     use futures::stream;
 
     use super::*;

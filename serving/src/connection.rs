@@ -16,7 +16,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    BoxError, Router,
     body::{Body, Bytes, HttpBody},
     http::{HeaderValue, Request, Response, header},
 };
@@ -66,6 +66,28 @@ impl Connections {
             write_timeout: Duration::from_secs(30),
             max_age: Duration::from_secs(600),
         }
+    }
+}
+
+/// What answers the requests of a port: a router, or something of its own where a
+/// router costs too much.
+pub trait Routes: Clone + Send + 'static {
+    /// An answer's body.
+    type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static;
+
+    /// Answers a request.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
+}
+
+impl Routes for Router {
+    type Body = Body;
+
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send + use<> {
+        let answered = TowerToHyperService::new(self.clone()).call(request);
+        async { answered.await.unwrap_or_else(|never: Infallible| match never {}) }
     }
 }
 
@@ -185,13 +207,13 @@ impl Drop for Entered {
 }
 
 /// Answers what comes on one connection, until its end.
-pub(crate) fn answer(
+pub(crate) fn answer<R: Routes>(
     socket: TcpStream,
     http: http1::Builder,
-    routes: Router,
+    routes: R,
     bounds: Connections,
     opened: &Arc<Opened>,
-) -> impl Future<Output = ()> + use<> {
+) -> impl Future<Output = ()> + use<R> {
     let entered = opened.enter();
     let mut socket = TimeoutStream::new(socket);
     socket.set_write_timeout(Some(bounds.write_timeout));
@@ -237,17 +259,16 @@ fn age(longest: Duration) -> Duration {
 }
 
 /// Notes when the connection is busy, and says in its last answer that it is.
-fn service(
-    routes: Router,
+fn service<R: Routes>(
+    routes: R,
     open: Arc<Open>,
     old: Instant,
-) -> impl Service<Request<Incoming>, Response = Response<Held>, Error = Infallible, Future: Send> {
-    let routes = TowerToHyperService::new(routes);
+) -> impl Service<Request<Incoming>, Response = Response<Held<R::Body>>, Error = Infallible, Future: Send> {
     service_fn(move |request| {
         *open.phase() = Phase::Busy;
-        let (answered, busy) = (routes.call(request), Busy(Arc::clone(&open)));
+        let (answered, busy) = (routes.answer(request), Busy(Arc::clone(&open)));
         async move {
-            let mut response = answered.await?;
+            let mut response = answered.await;
             if busy.0.last.load(Ordering::Relaxed) || Instant::now() >= old {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -266,19 +287,19 @@ impl Drop for Busy {
 }
 
 /// An answer's body.
-struct Held {
-    body: Body,
+struct Held<B> {
+    body: B,
     _busy: Busy,
 }
 
-impl HttpBody for Held {
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Held<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 

@@ -17,11 +17,11 @@ pub mod traces;
 mod track;
 
 pub use body::{BodyLimits, read_json_body};
-pub use connection::Connections;
+pub use connection::{Connections, Routes};
 pub use failure::{Failure, NO_STORE, json};
 pub use health::{Readiness, health_routes};
 pub use listen::{Listener, any_address, serve};
-pub use paths::speech_port;
+pub use paths::{no_such_method, no_such_path, speech_port};
 pub use record::{Labels, Observer, Outcome, Record};
 pub use trace::TraceParent;
-pub use track::{answer, track};
+pub use track::{Tracked, answer, begin, end, track};

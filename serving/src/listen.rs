@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use hyper::server::conn::http1;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
@@ -16,7 +15,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::connection::{Connections, Opened, answer};
+use crate::connection::{Connections, Opened, Routes, answer};
 
 /// What one connection may hold in either direction: headers, and audio that the
 /// client is slow to take.
@@ -84,7 +83,7 @@ fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// cuts off the rest.
 pub async fn serve(
     listener: Listener,
-    routes: Router,
+    routes: impl Routes,
     connections: Connections,
     mut stop: watch::Receiver<bool>,
     goodbye: Duration,
@@ -141,7 +140,7 @@ async fn accept(
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::Body, response::Response, routing::get};
+    use axum::{Router, body::Body, response::Response, routing::get};
     use bytes::Bytes;
     use futures::{StreamExt, stream};
     use tokio::{

@@ -20,11 +20,21 @@ pub fn speech_port<S: Clone + Send + Sync + 'static>(
 }
 
 async fn not_found(Extension(record): Extension<Arc<Record>>) -> Response {
-    let message = "No such path; there are POST /v1/audio/speech, GET /v1/audio/voices and GET /v1/models.";
-    answer(&record, Err(Failure::new(ErrorCode::NotFound, message)))
+    answer(&record, Err(no_such_path()))
 }
 
 async fn wrong_method(Extension(record): Extension<Arc<Record>>) -> Response {
+    answer(&record, Err(no_such_method()))
+}
+
+/// The refusal of a request to another path than a speech port's.
+pub fn no_such_path() -> Failure {
+    let message = "No such path; there are POST /v1/audio/speech, GET /v1/audio/voices and GET /v1/models.";
+    Failure::new(ErrorCode::NotFound, message)
+}
+
+/// The refusal of a request with a method that its path does not take.
+pub fn no_such_method() -> Failure {
     let message = "This path does not take this method; the `allow` header names those it takes.";
-    answer(&record, Err(Failure::new(ErrorCode::MethodNotAllowed, message)))
+    Failure::new(ErrorCode::MethodNotAllowed, message)
 }

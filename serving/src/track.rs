@@ -9,7 +9,7 @@ use std::{
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, Method, header},
     middleware::Next,
     response::Response,
 };
@@ -27,11 +27,21 @@ const OTHER_METHOD: &str = "HTTP";
 /// Axum middleware: gives the request a [`Record`] as an extension of type
 /// `Arc<Record>`, and the answer its ids.
 pub async fn track(State(observer): State<Arc<dyn Observer>>, mut request: Request, next: Next) -> Response {
-    // Not made for every request where nobody reads it.
-    let name = if traces::are_exported() { name(&request) } else { String::new() };
-    let record = Arc::new(Record::new(observer, name, request.headers()));
+    let path = request.extensions().get::<MatchedPath>();
+    let record = begin(observer, &request, path.map(MatchedPath::as_str));
     request.extensions_mut().insert(Arc::clone(&record));
-    let mut response = next.run(request).await;
+    end(next.run(request).await, record).map(Body::new)
+}
+
+/// The record of a request to that path, if it is to one of the port's.
+pub fn begin<B>(observer: Arc<dyn Observer>, request: &Request<B>, path: Option<&str>) -> Arc<Record> {
+    // Not made for every request where nobody reads it.
+    let name = if traces::are_exported() { name(request.method(), path) } else { String::new() };
+    Arc::new(Record::new(observer, name, request.headers()))
+}
+
+/// Gives an answer its ids; the record is kept until it has been sent.
+pub fn end<B: HttpBody>(mut response: Response<B>, record: Arc<Record>) -> Response<Tracked<B>> {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(record.request_id()) {
         headers.insert(headers::REQUEST_ID, id);
@@ -43,44 +53,41 @@ pub async fn track(State(observer): State<Arc<dyn Observer>>, mut request: Reque
             // Nobody asks for what is not there.
             record.complete();
         }
-        Body::new(Tracked { body, record, unsent: declared })
+        Tracked { body, record, unsent: declared }
     })
 }
 
 /// Method and path; only the method where the path is none of ours.
-fn name(request: &Request) -> String {
-    let method = request.method().as_str();
+fn name(method: &Method, path: Option<&str>) -> String {
+    let method = method.as_str();
     let method = if METHODS.contains(&method) { method } else { OTHER_METHOD };
-    match request.extensions().get::<MatchedPath>() {
-        Some(path) => format!("{method} {}", path.as_str()),
-        None => method.to_owned(),
-    }
+    path.map_or_else(|| method.to_owned(), |path| format!("{method} {path}"))
 }
 
 /// The answer to a result, noting a failure.
-pub fn answer(record: &Record, result: Result<Response, Failure>) -> Response {
+pub fn answer<B: From<Body>>(record: &Record, result: Result<Response<B>, Failure>) -> Response<B> {
     result.unwrap_or_else(|failure| {
         record.fail(&failure);
-        failure.response(record.request_id())
+        failure.response(record.request_id()).map(B::from)
     })
 }
 
 /// A body that tells its record when it has been sent.
-struct Tracked {
-    body: Body,
+pub struct Tracked<B> {
+    body: B,
     record: Arc<Record>,
     /// Bytes still to come, where the answer declares its length.
     unsent: Option<u64>,
 }
 
-impl HttpBody for Tracked {
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Tracked<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let (Poll::Ready(Some(Ok(frame))), Some(unsent)) = (&polled, &mut self.unsent) {
             *unsent = unsent.saturating_sub(frame.data_ref().map_or(0, |bytes| bytes.len() as u64));
@@ -244,9 +251,7 @@ mod tests {
 
     #[test]
     fn a_method_that_a_client_made_up_is_in_no_name() {
-        let request =
-            |method: &str| axum::http::Request::builder().method(method).body(Body::empty()).unwrap();
-        let name_of = |method: &str| name(&request(method));
+        let name_of = |method: &str| name(&method.parse().unwrap(), None);
         assert_eq!(METHODS.map(name_of), METHODS);
         assert_eq!(name_of("BREW"), OTHER_METHOD);
         assert_eq!(name_of("get"), OTHER_METHOD);

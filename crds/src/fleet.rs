@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Expose, Gateway, Limits, Model, Observability, Resilience, Resources, Rollout, Routing, Scheduling,
+    Api, Expose, Gateway, Limits, Model, Observability, Resilience, Resources, Rollout, Routing, Scheduling,
     TtsDeploymentStatus, rules,
 };
 
@@ -79,6 +79,10 @@ pub struct TtsDeploymentSpec {
     /// Who may use which pools.
     #[serde(default)]
     pub routing: Routing,
+
+    /// What the speech API takes from its clients.
+    #[serde(default)]
+    pub api: Api,
 
     /// Bounds on the text of a request.
     #[serde(default)]
@@ -211,6 +215,7 @@ impl Default for TtsDeploymentSpec {
             pools: default_pools(),
             gateway: Gateway::default(),
             routing: Routing::default(),
+            api: Api::default(),
             limits: Limits::default(),
             resilience: Resilience::default(),
             rollout: Rollout::default(),

@@ -5,6 +5,7 @@
 
 pub mod amount;
 mod annotations;
+mod api;
 pub mod conditions;
 mod defaults;
 mod fleet;
@@ -23,6 +24,7 @@ mod status;
 
 pub use amount::Amount;
 pub use annotations::{ABORT_ANNOTATION, PROMOTE_ANNOTATION, RETRY_ANNOTATION};
+pub use api::{Aliases, Api, Cors};
 pub use fleet::{Capacity, Pool, TtsDeployment, TtsDeploymentSpec};
 pub use gates::{
     CerGate, ErrorGate, FirstSoundGate, Gates, LatencyGate, LoudnessGate, MosGate, ProsodyGate, TrebleGate,

@@ -88,6 +88,14 @@ pub(crate) fn hosts(field: &str) -> Rule {
     )
 }
 
+/// Origins as browsers send them, or `*`.
+pub(crate) fn origins(field: &str) -> Rule {
+    rule(
+        "self.all(origin, origin == '*' || origin.matches('^[a-z][-a-z0-9+.]*://[^/?#@ ]+$'))",
+        &format!("{field} must be origins without a path, such as https://app.example.com, or * for all"),
+    )
+}
+
 fn rule(expression: impl Into<String>, message: &str) -> Rule {
     Rule::new(expression).message(message)
 }

@@ -13,31 +13,27 @@ use axum::{
 use hyper::body::Incoming;
 use ttsfleet_serving::{
     Failure, NO_STORE, Observer, Record, Routes, Tracked, answer, begin, end, no_such_method, no_such_path,
-    read_json_body,
+    read_json_body, ready,
 };
 use ttsfleet_wire::{error::ErrorCode, headers, route::OnExhausted};
 
 use crate::{
     attempts::{Answered, Attempts, Exhausted},
-    empty,
+    cors, empty,
     flow::Flow,
     gateway::Gateway,
     limit::{Limited, Sent},
+    lists::list,
+    paths::Place,
     pressure::is_long_wait,
     relay::{Sending, respond, tell_truncated},
     route::{Route, Tier},
-    tier::{Caller, identify},
+    tier::identify,
     upstream::{Answer, Forward},
 };
 
 /// What `x-tts-degraded` says of an answer by another pool than the first.
 const BACKUP: &str = "backup";
-/// Of an answer that may be kept, but not given again unasked.
-const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
-
-const SPEECH: &str = "/v1/audio/speech";
-const VOICES: &str = "/v1/audio/voices";
-const MODELS: &str = "/v1/models";
 
 /// The speech port. Its paths are too few, and its requests too many, for a router
 /// with layers and boxed bodies.
@@ -68,13 +64,22 @@ impl Routes for Front {
 
 impl Front {
     async fn respond(&self, request: Request<Incoming>) -> Response<Tracked<Sending>> {
-        let path = [SPEECH, VOICES, MODELS].into_iter().find(|path| *path == request.uri().path());
-        let record = begin(Arc::clone(&self.observer), &request, path);
+        let uri = request.uri().clone();
+        let place = Place::of(uri.path());
+        let record = begin(Arc::clone(&self.observer), &request, place.map(Place::name));
         let method = request.method().clone();
-        let mut response = match path {
+        let origins = self.gateway.origins();
+        let page = cors::allowed(&origins, request.headers());
+        let mut response = match place {
             None => answer(&record, Err(no_such_path())),
-            Some(path) => self.at(path, &method, &record, request).await,
+            Some(_) if method == Method::OPTIONS => {
+                cors::options(&origins, request.headers()).map(Into::into)
+            }
+            Some(place) => self.at(place, &method, &record, request).await,
         };
+        if let Some(page) = page {
+            cors::allow(response.headers_mut(), page);
+        }
         if self.gateway.is_draining() {
             // Another connection will be one to another gateway.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -87,20 +92,24 @@ impl Front {
 
     async fn at(
         &self,
-        path: &'static str,
+        place: Place<'_>,
         method: &Method,
         record: &Arc<Record>,
         request: Request<Incoming>,
     ) -> Response<Sending> {
-        let (gateway, allowed) = (&*self.gateway, if path == SPEECH { "POST" } else { "GET,HEAD" });
-        if !allowed.split(',').any(|allowed| method == allowed) {
+        let (gateway, methods) = (&*self.gateway, place.methods());
+        if !methods.split(',').any(|one| method == one) {
             let mut response = answer(record, Err(no_such_method()));
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
             return response;
         }
-        let answered = match path {
-            SPEECH => speak(gateway, record, request).await,
-            _ => list(gateway, record, request.headers(), path).await,
+        let answered = match place {
+            Place::Speech => speak(gateway, record, request).await,
+            Place::List(what) => list(gateway, record, request.headers(), what).await,
+            Place::Health => {
+                record.is_no_request();
+                return ready(gateway.readiness()).map(Into::into);
+            }
         };
         answer(record, answered)
     }
@@ -131,6 +140,9 @@ async fn speak(
     gateway.check()?;
     let body = read_json_body(&parts.headers, body, &gateway.body_limits).await?;
     let sent = Sent::read(body)?;
+    if route.api.strict {
+        sent.ignores_nothing()?;
+    }
     record.set_input_chars(sent.input_chars);
     let mut limited = sent.limit(&route, || is_under_pressure(gateway, &tier))?;
     record.hold(gateway.admit()?);
@@ -160,6 +172,9 @@ async fn speak(
             resolve(exhausted, on_exhausted, &limited, record)?
         }
     };
+    if let Some(ignored) = &limited.ignored {
+        response.headers_mut().insert(headers::IGNORED, ignored.clone());
+    }
     if limited.is_truncated() {
         gateway.metrics.truncated.inc();
         record.set_cut_to(limited.spoken_chars);
@@ -219,30 +234,6 @@ fn found_no_room(attempted: &Result<Answered<Answer>, Exhausted>) -> bool {
     attempted.as_ref().is_err_and(|exhausted| exhausted.refused || waited(exhausted))
 }
 
-/// Asks a pod of the tier's first pool that answers.
-async fn list(
-    gateway: &Gateway,
-    record: &Arc<Record>,
-    headers: &HeaderMap,
-    path: &'static str,
-) -> Result<Response<Sending>, Failure> {
-    let route = gateway.route()?;
-    let Caller { tier, .. } = identify(&route, &gateway.keys, headers)?;
-    record.set_tier(&tier.name);
-    record.hold(gateway.admit()?);
-    let forward = Forward { method: Method::GET, path, headers: traced(record), body: bytes::Bytes::new() };
-    let deadline = tokio::time::Instant::now() + route.total;
-    match attempt(gateway, &route, &tier, &forward, deadline).await {
-        Ok(answered) => {
-            let mut response = deliver(answered, &tier, record, &route);
-            // It changes with the model served.
-            response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_CACHE);
-            Ok(response)
-        }
-        Err(exhausted) => Err(exhausted.failure),
-    }
-}
-
 async fn attempt(
     gateway: &Gateway,
     route: &Arc<Route>,
@@ -255,12 +246,18 @@ async fn attempt(
     let caller = forward.headers.get(headers::CALLER).map_or(&b""[..], HeaderValue::as_bytes);
     let flow = Flow::new(&tier.name, caller, is_long);
     let mut attempts = Attempts::new(route, &gateway.budget, pools).of(flow).until(deadline);
-    if forward.method == Method::GET {
-        attempts = attempts.without_hedges();
-    }
     if is_long {
         attempts = attempts.of_long_text();
     }
+    attempted(gateway, attempts, forward).await
+}
+
+/// Makes the attempts, and counts them.
+pub(crate) async fn attempted(
+    gateway: &Gateway,
+    attempts: Attempts<'_>,
+    forward: &Forward,
+) -> Result<Answered<Answer>, Exhausted> {
     let ended = attempts.run(|pod, time| gateway.upstream.attempt(forward, pod, time)).await;
     let made = ended.as_ref().map_or_else(|exhausted| exhausted.attempts, |answered| answered.attempts);
     gateway.metrics.attempts.inc_by(u64::from(made));
@@ -268,7 +265,7 @@ async fn attempt(
 }
 
 /// Hands an answer on, saying where it comes from.
-fn deliver(
+pub(crate) fn deliver(
     answered: Answered<Answer>,
     tier: &Tier,
     record: &Arc<Record>,
@@ -315,7 +312,13 @@ fn resolve(
     Ok(response.map(Into::into))
 }
 
-fn forward_speech(limited: &Limited, route: &Route, tier: &Tier, caller: Option<&str>, record: &Record) -> Forward {
+fn forward_speech(
+    limited: &Limited,
+    route: &Route,
+    tier: &Tier,
+    caller: Option<&str>,
+    record: &Record,
+) -> Forward {
     let mut map = traced(record);
     map.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     map.insert(headers::WEIGHT, tier.weight.into());
@@ -325,13 +328,19 @@ fn forward_speech(limited: &Limited, route: &Route, tier: &Tier, caller: Option<
             map.insert(name, value);
         }
     }
+    if limited.meant.served_model {
+        map.insert(headers::MODEL_MEANT, HeaderValue::from_static(headers::SERVED));
+    }
+    if let Some(Ok(voice)) = limited.meant.voice.as_deref().map(HeaderValue::from_str) {
+        map.insert(headers::VOICE_MEANT, voice);
+    }
     if limited.is_long {
         map.insert(headers::LONG, HeaderValue::from_static("true"));
     }
     if limited.is_truncated() {
         map.insert(headers::INPUT_CHARS, limited.input_chars.into());
     }
-    Forward { method: Method::POST, path: SPEECH, headers: map, body: limited.body.clone() }
+    Forward { method: Method::POST, path: Place::Speech.name(), headers: map, body: limited.body.clone() }
 }
 
 /// How long a pod may let a request wait for a thread, so that its first audio is
@@ -341,7 +350,7 @@ fn patience(route: &Route) -> Duration {
 }
 
 /// Headers by which the pod's log line can be found.
-fn traced(record: &Record) -> HeaderMap {
+pub(crate) fn traced(record: &Record) -> HeaderMap {
     let mut map = HeaderMap::new();
     map.insert(HeaderName::from_static(headers::TRACE_PARENT), record.trace().header());
     if let Ok(id) = HeaderValue::from_str(record.request_id()) {

@@ -96,6 +96,11 @@ impl Gateway {
         })
     }
 
+    /// Origins whose pages may call; none until there is a route.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        self.route.load().as_ref().map(|route| route.api.origins.clone()).unwrap_or_default()
+    }
+
     /// A place among the requests in progress.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The text's bounds: a request as sent becomes one that may be forwarded.
 
+use axum::http::HeaderValue;
 use bytes::Bytes;
 use ttsfleet_serving::Failure;
-use ttsfleet_wire::{error::ErrorCode, route::OnOverflow, speech::SpeechRequest};
+use ttsfleet_wire::{error::ErrorCode, names::Meant, route::OnOverflow, speech::SpeechRequest};
 
 use crate::{route::Route, truncate::truncate};
 
@@ -32,6 +33,10 @@ pub struct Limited {
     pub spoken_chars: usize,
     /// Whether it is long and forwarded whole, to wait for shorter ones.
     pub is_long: bool,
+    /// What its names mean in this fleet, where the model has none of them.
+    pub meant: Meant,
+    /// Its fields that mean nothing here.
+    pub ignored: Option<HeaderValue>,
 }
 
 impl Limited {
@@ -53,6 +58,14 @@ impl Sent {
         Ok(Self { body, request, input_chars })
     }
 
+    /// For fleets that ignore nothing.
+    ///
+    /// # Errors
+    /// When a field means nothing here.
+    pub fn ignores_nothing(&self) -> Result<(), Failure> {
+        Ok(self.request.ignores_nothing()?)
+    }
+
     /// Holds the text to the route's limits. One that is too long for its blanks
     /// alone is not long: nothing of it would be lost.
     ///
@@ -65,15 +78,17 @@ impl Sent {
         }
         let is_long = sent > most && self.request.input.trim().chars().count() > most;
         match route.on_overflow {
-            _ if !is_long => Ok(self.whole(false)),
+            _ if !is_long => Ok(self.whole(route, false)),
             OnOverflow::Reject => Err(too_long(sent, most)),
-            OnOverflow::Auto if !under_pressure() => Ok(self.whole(true)),
-            OnOverflow::Auto | OnOverflow::Truncate => self.cut(most),
+            OnOverflow::Auto if !under_pressure() => Ok(self.whole(route, true)),
+            OnOverflow::Auto | OnOverflow::Truncate => self.cut(route),
         }
     }
 
-    fn whole(&self, is_long: bool) -> Limited {
-        let SpeechRequest { model, response_format, stream_format, .. } = &self.request;
+    fn whole(&self, route: &Route, is_long: bool) -> Limited {
+        let SpeechRequest { model, voice, response_format, stream_format, ignored, .. } = &self.request;
+        let voice = voice.as_ref().map(|voice| voice.name());
+        let ignored = HeaderValue::from_str(&ignored.join(", ")).ok();
         Limited {
             body: self.body.clone(),
             format: response_format.clone(),
@@ -82,17 +97,19 @@ impl Sent {
             input_chars: self.input_chars,
             spoken_chars: self.input_chars,
             is_long,
+            meant: route.api.aliases.meant(model.as_deref(), voice),
+            ignored: ignored.filter(|ignored| !ignored.is_empty()),
         }
     }
 
-    fn cut(&self, most: usize) -> Result<Limited, Failure> {
+    fn cut(&self, route: &Route) -> Result<Limited, Failure> {
         let mut request = self.request.clone();
-        request.input = truncate(request.input.trim_start(), most).to_owned();
+        request.input = truncate(request.input.trim_start(), route.max_input_chars).to_owned();
         let spoken_chars = request.input.chars().count();
         let body = serde_json::to_vec(&request).map_err(|error| {
             Failure::new(ErrorCode::InvalidJson, "The body cannot be forwarded.").because(error.to_string())
         })?;
-        Ok(Limited { body: body.into(), spoken_chars, ..self.whole(false) })
+        Ok(Limited { body: body.into(), spoken_chars, ..self.whole(route, false) })
     }
 }
 

@@ -125,7 +125,7 @@ impl Mirrors {
         let mirroring = tier.pools.first().and_then(|pool| by_pool.get(pool));
         let Some(mirroring) = mirroring.filter(|_| is_comparable(limited)) else { return };
         if let Some(ticket) = mirroring.choose() {
-            tokio::spawn(tell::tell(ticket, Bytes::clone(&limited.body)));
+            tokio::spawn(tell::tell(ticket, Bytes::clone(&limited.body), limited.meant.clone()));
         }
     }
 }

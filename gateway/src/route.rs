@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::http::HeaderName;
-use ttsfleet_wire::route::{MirrorRoute, OnExhausted, OnOverflow, RouteTable, TierFrom, TierRoute};
+use ttsfleet_wire::route::{ApiRules, MirrorRoute, OnExhausted, OnOverflow, RouteTable, TierFrom, TierRoute};
 
 use crate::breaker::Rule;
 
@@ -27,6 +27,8 @@ pub struct Route {
     default_tier: usize,
     /// How a request names its tier.
     pub tier_from: Naming,
+    /// What is taken from clients, beside what the pods know.
+    pub api: ApiRules,
     /// Length from which on a text is long, in Unicode characters.
     pub max_input_chars: usize,
     /// What becomes of a long one.
@@ -139,6 +141,7 @@ impl Route {
             tiers,
             default_tier,
             tier_from,
+            api,
             limits,
             timeouts,
             retries,
@@ -165,6 +168,7 @@ impl Route {
             default_tier: default.ok_or(BadRoute::UnknownTier(default_tier))?,
             tiers,
             tier_from: naming(tier_from)?,
+            api,
             max_input_chars: limits.max_input_chars as usize,
             on_overflow: limits.on_overflow,
             hard_limit: limits.hard_limit as usize,
@@ -233,7 +237,7 @@ fn milliseconds(number: u32) -> Duration {
 /// A table for tests, with the defaults of the API.
 #[cfg(test)]
 pub(crate) fn sample() -> RouteTable {
-    use ttsfleet_wire::route::{PoolRoute, Retries, SlowCallBreaker, TextLimits, Timeouts};
+    use ttsfleet_wire::route::{ApiRules, PoolRoute, Retries, SlowCallBreaker, TextLimits, Timeouts};
     let pool = |name: &str| PoolRoute { name: name.to_owned(), service: format!("narrator-{name}") };
     let tier = |name: &str, pools: &[&str]| TierRoute {
         name: name.to_owned(),
@@ -247,6 +251,7 @@ pub(crate) fn sample() -> RouteTable {
         tiers: vec![tier("premium", &["main", "backup"]), tier("standard", &["backup"])],
         default_tier: "premium".to_owned(),
         tier_from: TierFrom::Nothing,
+        api: ApiRules::default(),
         limits: TextLimits { max_input_chars: 600, on_overflow: OnOverflow::Truncate, hard_limit: 4096 },
         timeouts: Timeouts { attempt_ms: 3000, total_ms: 9000, idle_ms: 3000 },
         retries: Retries { attempts: 3, initial_backoff_ms: 500, max_backoff_ms: 2000, budget_percent: 20 },

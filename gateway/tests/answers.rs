@@ -44,6 +44,9 @@ async fn noting() -> (SocketAddr, mpsc::UnboundedReceiver<Got>) {
     (address, got)
 }
 
+/// A pod's list.
+const NO_MODELS: &[u8] = br#"{"object": "list", "data": []}"#;
+
 fn hello() -> Value {
     json!({"input": "Hello.", "response_format": "wav"})
 }
@@ -458,7 +461,7 @@ async fn a_missing_key_is_refused_as_openai_would() {
 #[tokio::test]
 async fn a_list_of_models_counts_as_a_request_and_not_as_audio() {
     let front = Front::start(table()).await;
-    front.pods("main", &[speaking(b"{}").await]);
+    front.pods("main", &[speaking(NO_MODELS).await]);
     let counts = |metric: &str| front.gateway.metrics.encode().unwrap().contains(metric);
     let (audio, requests) = ("first_audio_seconds_count", "gateway_requests_total{");
     let list = client().get(format!("{}/v1/models", front.url)).send().await.unwrap();
@@ -478,9 +481,9 @@ async fn a_list_of_models_counts_as_a_request_and_not_as_audio() {
 async fn other_paths_and_methods_are_refused_in_words() {
     let front = Front::start(table()).await;
     let cases = [
-        ("GET", "/v1/audio/speech", "MethodNotAllowed", Some("POST")),
-        ("POST", "/v1/models", "MethodNotAllowed", Some("GET,HEAD")),
-        ("DELETE", "/v1/audio/voices", "MethodNotAllowed", Some("GET,HEAD")),
+        ("GET", "/v1/audio/speech", "MethodNotAllowed", Some("POST,OPTIONS")),
+        ("POST", "/v1/models", "MethodNotAllowed", Some("GET,HEAD,OPTIONS")),
+        ("DELETE", "/v1/audio/voices", "MethodNotAllowed", Some("GET,HEAD,OPTIONS")),
         ("POST", "/v1/audio/speech/", "NotFound", None),
         ("GET", "/", "NotFound", None),
     ];
@@ -497,7 +500,7 @@ async fn other_paths_and_methods_are_refused_in_words() {
 #[tokio::test]
 async fn whoever_asks_for_a_head_gets_it_alone_and_counts_as_answered() {
     let front = Front::start(table()).await;
-    front.pods("main", &[speaking(b"{}").await]);
+    front.pods("main", &[speaking(NO_MODELS).await]);
     let head = client().head(format!("{}/v1/models", front.url)).send().await.unwrap();
     assert_eq!((head.status().as_u16(), head.headers()["x-tts-pool"].as_bytes()), (200, &b"main"[..]));
     assert_eq!(head.bytes().await.unwrap(), "");

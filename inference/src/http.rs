@@ -4,6 +4,7 @@ mod answer;
 mod claim;
 pub(crate) mod failures;
 mod listing;
+mod names;
 mod order;
 mod routes;
 mod speech;

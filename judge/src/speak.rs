@@ -70,7 +70,7 @@ pub(crate) async fn speak(url: &str, wanted: &MirroredRequest) -> Answer {
         response_format: Some("pcm".to_owned()),
         speed,
         stream_format: None,
-        instructions: None,
+        ignored: Vec::new(),
     };
     let body = serde_json::to_vec(&request).unwrap_or_default().into();
     let mut connection = match Connection::open(url).await {

@@ -46,7 +46,8 @@ pub fn health_routes<R: Into<Readiness>>(
         .route("/metrics", get(async move || written(metrics())))
 }
 
-fn ready(readiness: Readiness) -> Response {
+/// Says whether a server takes requests: 200, or 503 and why.
+pub fn ready(readiness: Readiness) -> Response {
     let (status, words) = match readiness {
         Readiness::Ready => (StatusCode::OK, Cow::from("ready")),
         Readiness::But(amiss) => (StatusCode::OK, format!("ready, but {amiss}").into()),

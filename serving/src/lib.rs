@@ -19,7 +19,7 @@ mod track;
 pub use body::{BodyLimits, read_json_body};
 pub use connection::{Connections, Routes};
 pub use failure::{Failure, NO_STORE, json};
-pub use health::{Readiness, health_routes};
+pub use health::{Readiness, health_routes, ready};
 pub use listen::{Listener, any_address, serve};
 pub use paths::{no_such_method, no_such_path, speech_port};
 pub use record::{Labels, Observer, Outcome, Record};

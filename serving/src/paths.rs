@@ -29,7 +29,8 @@ async fn wrong_method(Extension(record): Extension<Arc<Record>>) -> Response {
 
 /// The refusal of a request to another path than a speech port's.
 pub fn no_such_path() -> Failure {
-    let message = "No such path; there are POST /v1/audio/speech, GET /v1/audio/voices and GET /v1/models.";
+    let message = "No such path; there are POST /v1/audio/speech, and GET /v1/audio/voices, /v1/audio/models, \
+                   /v1/models, /v1/models/{id} and /health.";
     Failure::new(ErrorCode::NotFound, message)
 }
 

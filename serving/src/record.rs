@@ -77,6 +77,7 @@ struct Progress {
     cut_to: Option<usize>,
     labels: Labels,
     held: Vec<Box<dyn Send>>,
+    unnoted: bool,
 }
 
 impl Record {
@@ -159,6 +160,11 @@ impl Record {
         }
     }
 
+    /// It was somebody who looks whether anybody is here: neither logged nor counted.
+    pub fn is_no_request(&self) {
+        self.progress().unnoted = true;
+    }
+
     /// Notes that the answer has been sent to its end.
     pub(crate) fn complete(&self) {
         self.progress().ended.get_or_insert(OK);
@@ -172,6 +178,9 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let mut progress = self.progress();
+        if progress.unnoted {
+            return;
+        }
         let (code, status) = progress.ended.unwrap_or(CLIENT_CLOSED);
         let spent = self.started.elapsed();
         let Progress { cause, first_audio, input_chars, cut_to, .. } = &*progress;

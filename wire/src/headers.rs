@@ -35,6 +35,16 @@ pub const LONG: &str = "x-tts-long";
 /// a synthesis thread. What would wait for longer is refused, as it would come too
 /// late and keep others waiting.
 pub const PATIENCE_MS: &str = "x-tts-patience-ms";
+/// In a request from the gateway to a pod: `served` if the model's name in the body
+/// is one of the fleet's for whatever is served.
+pub const MODEL_MEANT: &str = "x-tts-model-meant";
+/// A value of [`MODEL_MEANT`].
+pub const SERVED: &str = "served";
+/// In a request from the gateway to a pod: the voice that the one in the body means
+/// if the model has none of that name; empty for the model's first.
+pub const VOICE_MEANT: &str = "x-tts-voice-meant";
+/// Fields of the request that mean nothing here, divided by commas.
+pub const IGNORED: &str = "x-tts-ignored";
 /// In a pod's refusal: `true` if it is this caller who has more than its share of
 /// the pod; others are still let in.
 pub const OVER_SHARE: &str = "x-tts-over-share";

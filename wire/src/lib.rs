@@ -7,6 +7,7 @@ pub mod gateway;
 pub mod headers;
 pub mod judge;
 pub mod model;
+pub mod names;
 pub mod observability;
 pub mod pod;
 pub mod route;

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::Aliases;
+
 /// Key of the ConfigMap's data that holds the [`RouteTable`] as JSON.
 pub const ROUTE_KEY: &str = "route.json";
 
@@ -21,6 +23,9 @@ pub struct RouteTable {
     pub default_tier: String,
     /// How a request names its tier.
     pub tier_from: TierFrom,
+    /// What is taken from clients, beside what the pods know.
+    #[serde(default)]
+    pub api: ApiRules,
     /// Bounds on the text.
     pub limits: TextLimits,
     /// How long to wait.
@@ -96,6 +101,27 @@ pub enum TierFrom {
         /// The header's name.
         name: String,
     },
+}
+
+/// What is taken from clients, beside what the pods know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiRules {
+    /// Names beside those of the models.
+    pub aliases: Aliases,
+    /// Whether fields that mean nothing here are refused.
+    pub strict: bool,
+    /// Whether the lists of models and voices need no API key.
+    pub public_lists: bool,
+    /// Origins whose pages may call, as browsers send them; `*` stands for all.
+    pub origins: Vec<String>,
+}
+
+/// What a fleet has that says nothing of it.
+impl Default for ApiRules {
+    fn default() -> Self {
+        Self { aliases: Aliases::openai(), strict: false, public_lists: false, origins: Vec::new() }
+    }
 }
 
 /// Bounds on the text.

@@ -1,6 +1,6 @@
 //! The OpenAI-compatible speech API.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -8,11 +8,11 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::error::ErrorCode;
+use crate::{error::ErrorCode, names::Aliases};
 
-/// Body of `POST /v1/audio/speech`. Unknown fields are refused: nothing a
-/// caller asks for is silently ignored. Read with [`SpeechRequest::parse`],
-/// whose refusals do not repeat what the caller sent.
+/// Body of `POST /v1/audio/speech`. Fields that mean nothing here are ignored, and
+/// named to the caller. Read with [`SpeechRequest::parse`], whose refusals do not
+/// repeat what the caller sent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SpeechRequest {
     /// The model's name or `name@version`; whatever the server serves if absent.
@@ -32,11 +32,18 @@ pub struct SpeechRequest {
     /// `audio` (default) or `sse`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_format: Option<String>,
-    /// Speaking instructions, which OpenAI's newer models take. Not supported:
-    /// a value other than empty is refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instructions: Option<String>,
+    /// Fields that mean nothing here and yet ask for something, in the order of the
+    /// alphabet; a name that is none is [`NAMELESS`]. At most [`MOST_IGNORED`].
+    #[serde(skip)]
+    pub ignored: Vec<String>,
 }
+
+/// Stands for a field whose name could be text.
+pub const NAMELESS: &str = "?";
+/// So many ignored fields are named at most.
+pub const MOST_IGNORED: usize = 16;
+/// Longest name of a field that is repeated, in bytes.
+const LONGEST_NAME: usize = 40;
 
 /// Why a body was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +56,7 @@ pub struct Refusal {
     pub param: Option<&'static str>,
 }
 
-const FIELDS: [&str; 7] =
-    ["model", "input", "voice", "response_format", "speed", "stream_format", "instructions"];
+const FIELDS: [&str; 6] = ["model", "input", "voice", "response_format", "speed", "stream_format"];
 
 impl SpeechRequest {
     /// Reads a body.
@@ -79,12 +85,17 @@ impl SpeechRequest {
             response_format: take_string(&mut fields, "response_format")?,
             speed: take_speed(&mut fields)?,
             stream_format: take_string(&mut fields, "stream_format")?,
-            instructions: take_string(&mut fields, "instructions")?,
+            ignored: fields.ignored.into_iter().collect(),
         };
-        match fields.unknown {
-            None => Ok(request),
-            Some(field) => Err(unknown_field(&field)),
-        }
+        Ok(request)
+    }
+
+    /// For servers that ignore nothing.
+    ///
+    /// # Errors
+    /// [`Refusal`] when a field means nothing here.
+    pub fn ignores_nothing(&self) -> Result<(), Refusal> {
+        self.ignored.first().map_or(Ok(()), |field| Err(unknown_field(field)))
     }
 }
 
@@ -93,8 +104,8 @@ impl SpeechRequest {
 struct Fields {
     /// In the order of [`FIELDS`].
     known: [Option<Value>; FIELDS.len()],
-    /// The first of the others, by the alphabet.
-    unknown: Option<String>,
+    /// Names of others that ask for something.
+    ignored: BTreeSet<String>,
 }
 
 impl Fields {
@@ -124,8 +135,8 @@ impl<'de> Visitor<'de> for Reader {
             let value = map.next_value()?;
             match FIELDS.iter().position(|field| *field == name) {
                 Some(place) => fields.known[place] = Some(value),
-                None if fields.unknown.as_deref().is_none_or(|first| *name < *first) => {
-                    fields.unknown = Some(name.into_owned());
+                None if asks(&value) && fields.ignored.len() < MOST_IGNORED => {
+                    fields.ignored.insert(shown(&name).to_owned());
                 }
                 None => {}
             }
@@ -167,10 +178,27 @@ fn take_speed(fields: &mut Fields) -> Result<Option<f32>, Refusal> {
     }
 }
 
-/// The field is named only if it looks like a field: it might be text.
+/// Whether a field with this value asks for anything.
+fn asks(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Bool(true) | Value::Number(_) => true,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(values) => !values.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
+}
+
+/// A field's name, if it looks like one: it might be text.
+fn shown(name: &str) -> &str {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let is_name = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(is_plain);
+    if is_name { name } else { NAMELESS }
+}
+
 fn unknown_field(field: &str) -> Refusal {
-    let plain = field.len() <= 40 && field.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let named = if plain { format!("Unknown field `{field}`") } else { "Unknown field".to_owned() };
+    let named =
+        if field == NAMELESS { "Unknown field".to_owned() } else { format!("Unknown field `{field}`") };
     let message = format!("{named}; the fields are: {}.", FIELDS.join(", "));
     Refusal { code: ErrorCode::InvalidParameter, message, param: None }
 }
@@ -229,6 +257,61 @@ pub struct ModelInfo {
     pub version: String,
     /// `sha256:…` of its manifest.
     pub digest: String,
+    /// The model that this is another name of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias_of: Option<String>,
+}
+
+impl ModelList {
+    /// The model of that name.
+    ///
+    /// # Errors
+    /// [`Refusal`] when there is none.
+    pub fn one(self, id: &str) -> Result<ModelInfo, Refusal> {
+        self.data.into_iter().find(|model| model.id == id).ok_or_else(|| Refusal {
+            code: ErrorCode::ModelNotFound,
+            message: "There is no model of that name; GET /v1/models lists those there are.".to_owned(),
+            param: Some("model"),
+        })
+    }
+
+    /// The list with these names behind, each of which means the first model.
+    pub fn with(mut self, aliases: &Aliases) -> Self {
+        let Some(served) = self.data.first().cloned() else { return self };
+        let news = aliases.models.iter().filter(|name| self.data.iter().all(|model| model.id != **name));
+        let alias = |name: &String| ModelInfo {
+            id: name.clone(),
+            alias_of: Some(served.id.clone()),
+            ..served.clone()
+        };
+        let news: Vec<_> = news.map(alias).collect();
+        self.data.extend(news);
+        self
+    }
+}
+
+/// `GET /v1/audio/models`: the same in the shape of OpenAI-compatible speech
+/// servers, which Open WebUI reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpeechModelList {
+    /// The models served.
+    pub models: Vec<SpeechModel>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpeechModel {
+    /// The name to send as `model`.
+    pub id: String,
+    /// The same, to be shown.
+    pub name: String,
+}
+
+impl From<ModelList> for SpeechModelList {
+    fn from(list: ModelList) -> Self {
+        let named = |model: ModelInfo| SpeechModel { name: model.id.clone(), id: model.id };
+        Self { models: list.data.into_iter().map(named).collect() }
+    }
 }
 
 /// `GET /v1/audio/voices`.
@@ -243,10 +326,31 @@ pub struct VoiceList {
 pub struct VoiceInfo {
     /// The name to send as `voice`.
     pub id: String,
+    /// The same, to be shown.
+    pub name: String,
     /// BCP 47 tags of the languages it speaks.
     pub languages: Vec<String>,
     /// Samples per second of its audio.
     pub sample_rate: u32,
+    /// The voice that this is another name of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias_of: Option<String>,
+}
+
+impl VoiceList {
+    /// The list with these names behind. One that means a voice that is not there
+    /// is left out.
+    pub fn with(mut self, aliases: &Aliases) -> Self {
+        let is_there = |name: &str| self.voices.iter().find(|voice| voice.id == name);
+        let alias = |(name, meant): (&String, &String)| {
+            let meant = if meant.is_empty() { self.voices.first() } else { is_there(meant) }?;
+            let (id, name, alias_of) = (name.clone(), name.clone(), Some(meant.id.clone()));
+            is_there(&id).is_none().then(|| VoiceInfo { id, name, alias_of, ..meant.clone() })
+        };
+        let news: Vec<_> = aliases.voices.iter().filter_map(alias).collect();
+        self.voices.extend(news);
+        self
+    }
 }
 
 #[cfg(test)]
@@ -269,6 +373,40 @@ mod tests {
     }
 
     #[test]
+    fn lists_tell_names_that_mean_something_behind_those_of_the_model() {
+        let voice = |id: &str, alias_of: Option<&str>| VoiceInfo {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            languages: vec!["en-US".to_owned()],
+            sample_rate: 24_000,
+            alias_of: alias_of.map(str::to_owned),
+        };
+        let voices = [("alloy", ""), ("sky", "heart"), ("heart", ""), ("gone", "nobody")];
+        let voices = voices.map(|(name, meant)| (name.to_owned(), meant.to_owned())).into();
+        let aliases = Aliases { models: ["tts-1".to_owned(), "hibari".to_owned()].into(), voices };
+        let listed = VoiceList { voices: vec![voice("bella", None), voice("heart", None)] }.with(&aliases);
+        let expected = [("bella", None), ("heart", None), ("alloy", Some("bella")), ("sky", Some("heart"))];
+        assert_eq!(listed.voices, expected.map(|(id, alias_of)| voice(id, alias_of)));
+        assert_eq!(VoiceList { voices: vec![] }.with(&aliases).voices, []);
+
+        let model = ModelInfo {
+            id: "hibari".to_owned(),
+            object: "model".to_owned(),
+            created: 0,
+            owned_by: "ttsfleet".to_owned(),
+            version: "1".to_owned(),
+            digest: String::new(),
+            alias_of: None,
+        };
+        let listed = ModelList { object: "list".to_owned(), data: vec![model.clone()] }.with(&aliases);
+        let alias =
+            ModelInfo { id: "tts-1".to_owned(), alias_of: Some("hibari".to_owned()), ..model.clone() };
+        assert_eq!(listed.data, [model, alias]);
+        let names: Vec<_> = SpeechModelList::from(listed).models.into_iter().map(|one| one.name).collect();
+        assert_eq!(names, ["hibari", "tts-1"]);
+    }
+
+    #[test]
     fn what_is_read_is_what_was_written() {
         let request = SpeechRequest {
             model: Some("m@1".into()),
@@ -277,7 +415,7 @@ mod tests {
             response_format: Some("wav".into()),
             speed: Some(1.5),
             stream_format: Some("sse".into()),
-            instructions: Some(String::new()),
+            ignored: Vec::new(),
         };
         let body = serde_json::to_vec(&request).unwrap();
         assert_eq!(SpeechRequest::parse(&body).unwrap(), request);
@@ -290,7 +428,6 @@ mod tests {
             r#"{"input": ["secret"]}"#,
             r#"{"input": "secret", "speed": "secret"}"#,
             r#"{"input": "secret", "voice": {"name": "secret"}}"#,
-            r#"{"input": "a", "a secret, told": 1}"#,
             r#""secret""#,
         ] {
             let refusal = refused(body);
@@ -299,15 +436,24 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_named_with_the_known_ones() {
-        let refusal = refused(r#"{"input": "hi", "pitch": 2}"#);
-        assert!(refusal.message.contains("`pitch`") && refusal.message.contains("speed"), "{refusal:?}");
+    fn fields_that_mean_nothing_here_are_named_if_they_ask_for_something() {
+        let body = r#"{"input": "hi", "user": "me", "stream": true, "pitch": 2, "a secret": 1, "lang": "",
+            "x": null, "tools": [], "extra": {}, "instructions": "Speak softly.", "raw": false}"#;
+        let request = SpeechRequest::parse(body.as_bytes()).unwrap();
+        assert_eq!(request.ignored, ["?", "instructions", "pitch", "stream", "user"]);
+        let many = (0..100).map(|n| format!(r#","f{n}": 1"#)).collect::<String>();
+        let request = SpeechRequest::parse(format!(r#"{{"input": "hi"{many}}}"#).as_bytes()).unwrap();
+        assert_eq!(request.ignored.len(), MOST_IGNORED);
     }
 
     #[test]
-    fn of_several_unknown_fields_the_first_by_the_alphabet_is_named() {
-        let refusal = refused(r#"{"tempo": 1, "pitch": {"at": [2]}, "input": "hi", "volume": 3}"#);
-        assert!(refusal.message.contains("`pitch`"), "{refusal:?}");
+    fn who_ignores_nothing_names_a_field_with_the_known_ones() {
+        let refused = |body: &str| SpeechRequest::parse(body.as_bytes()).unwrap().ignores_nothing();
+        assert_eq!(refused(r#"{"input": "hi", "pitch": null}"#), Ok(()));
+        let refusal = refused(r#"{"input": "hi", "pitch": 2}"#).unwrap_err();
+        assert!(refusal.message.contains("`pitch`") && refusal.message.contains("speed"), "{refusal:?}");
+        let refusal = refused(r#"{"input": "hi", "a secret, told": 2}"#).unwrap_err();
+        assert!(!refusal.message.contains("secret"), "{refusal:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use bytes::Bytes;
 use ttsfleet_wire::{
     judge::{MirroredRequest, REQUESTS_PATH},
+    names::Meant,
     speech::SpeechRequest,
 };
 
@@ -16,18 +17,21 @@ use crate::upstream::Forward;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tells the judge of the request with this body.
-pub(super) async fn tell(mut ticket: Ticket, body: Bytes) {
-    ticket.fate = match mirrored(&body) {
+pub(super) async fn tell(mut ticket: Ticket, body: Bytes, meant: Meant) {
+    ticket.fate = match mirrored(&body, &meant) {
         Some(body) => post(&ticket.mirroring, body).await,
         None => Fate::JudgeRefused,
     };
 }
 
 /// What the judge is told: of a caller's request, what decides what is spoken.
-/// The format is the judge's to choose.
-fn mirrored(body: &[u8]) -> Option<Bytes> {
+/// The format is the judge's to choose. It asks pods itself, to which nobody says
+/// what the fleet's own names mean.
+fn mirrored(body: &[u8], meant: &Meant) -> Option<Bytes> {
     let SpeechRequest { model, input: text, voice, speed, .. } = SpeechRequest::parse(body).ok()?;
-    let voice = voice.map(|voice| voice.name().to_owned());
+    let model = model.filter(|_| !meant.served_model);
+    let named = voice.as_ref().map(|voice| voice.name());
+    let voice = meant.voice.as_deref().filter(|voice| !voice.is_empty()).or(named).map(str::to_owned);
     serde_json::to_vec(&MirroredRequest { text, model, voice, speed }).ok().map(Bytes::from)
 }
 
@@ -60,8 +64,13 @@ mod tests {
             "model": "hibari", "input": "Hello.", "voice": {"id": "heart"}, "speed": 1.25,
             "response_format": "opus", "stream_format": "sse", "instructions": "",
         });
-        let told: Value = serde_json::from_slice(&mirrored(body.to_string().as_bytes()).unwrap()).unwrap();
+        let told = |meant: &Meant| -> Value {
+            serde_json::from_slice(&mirrored(body.to_string().as_bytes(), meant).unwrap()).unwrap()
+        };
+        let meant = Meant { served_model: true, voice: Some("bella".to_owned()) };
+        assert_eq!(told(&meant), json!({"text": "Hello.", "voice": "bella", "speed": 1.25}));
+        let told = told(&Meant::default());
         assert_eq!(told, json!({"text": "Hello.", "model": "hibari", "voice": "heart", "speed": 1.25}));
-        assert_eq!(mirrored(b"no request"), None);
+        assert_eq!(mirrored(b"no request", &Meant::default()), None);
     }
 }

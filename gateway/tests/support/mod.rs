@@ -27,8 +27,8 @@ use ttsfleet_serving::{Connections, Listener, serve};
 use ttsfleet_wire::{
     error::{ErrorBody, ErrorCode},
     route::{
-        OnExhausted, OnOverflow, PoolRoute, Retries, RouteTable, SlowCallBreaker, TextLimits, TierFrom,
-        TierRoute, Timeouts,
+        ApiRules, OnExhausted, OnOverflow, PoolRoute, Retries, RouteTable, SlowCallBreaker, TextLimits,
+        TierFrom, TierRoute, Timeouts,
     },
 };
 
@@ -46,6 +46,7 @@ pub(crate) fn table() -> RouteTable {
         }],
         default_tier: "standard".to_owned(),
         tier_from: TierFrom::Nothing,
+        api: ApiRules::default(),
         limits: TextLimits { max_input_chars: 600, on_overflow: OnOverflow::Truncate, hard_limit: 4096 },
         timeouts: Timeouts { attempt_ms: 300, total_ms: 2000, idle_ms: 300 },
         retries: Retries { attempts: 3, initial_backoff_ms: 10, max_backoff_ms: 20, budget_percent: 20 },

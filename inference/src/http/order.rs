@@ -2,7 +2,7 @@
 
 use ttsfleet_models::{Manifest, Utterance};
 use ttsfleet_serving::Failure;
-use ttsfleet_wire::{error::ErrorCode, speech::SpeechRequest};
+use ttsfleet_wire::{error::ErrorCode, names::Meant, speech::SpeechRequest};
 
 use super::failures::{parameter, unknown_voice};
 use crate::audio::Format;
@@ -25,19 +25,17 @@ impl Order {
     /// the gateway says of the length of the text that it was sent.
     pub(super) fn new(
         request: SpeechRequest,
+        meant: &Meant,
         sent_chars: Option<usize>,
         manifest: &Manifest,
         max_chars: usize,
     ) -> Result<Self, Failure> {
-        check_model(request.model.as_deref(), manifest)?;
+        check_model(request.model.as_deref().filter(|_| !meant.served_model), manifest)?;
         let chars = check_input(&request.input, max_chars)?;
-        if request.instructions.is_some_and(|text| !text.is_empty()) {
-            return Err(parameter("instructions", "This server takes no `instructions`; leave them out."));
-        }
         Ok(Self {
             chars,
             cut_from: sent_chars.filter(|&sent| sent > chars),
-            voice: choose_voice(request.voice.as_ref().map(|voice| voice.name()), manifest)?,
+            voice: choose_voice(request.voice.as_ref().map(|voice| voice.name()), meant, manifest)?,
             speed: check_speed(request.speed.unwrap_or(1.0))?,
             format: choose_format(request.response_format.as_deref(), manifest.sample_rate)?,
             events: check_stream_format(request.stream_format.as_deref())?,
@@ -76,11 +74,14 @@ fn check_input(input: &str, most: usize) -> Result<usize, Failure> {
     Ok(chars)
 }
 
-fn choose_voice(asked: Option<&str>, manifest: &Manifest) -> Result<String, Failure> {
+fn choose_voice(asked: Option<&str>, meant: &Meant, manifest: &Manifest) -> Result<String, Failure> {
     let voices = &manifest.voices;
-    let found = match asked {
-        None => voices.first(),
-        Some(name) => voices.iter().find(|voice| *voice == name),
+    let named = |name: &str| voices.iter().find(|voice| *voice == name);
+    let found = match (asked, meant.voice.as_deref()) {
+        (None, _) => voices.first(),
+        (Some(name), Some("")) => named(name).or(voices.first()),
+        (Some(name), Some(meant)) => named(name).or_else(|| named(meant)),
+        (Some(name), None) => named(name),
     };
     found.cloned().ok_or_else(|| unknown_voice(voices))
 }

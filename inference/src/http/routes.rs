@@ -9,7 +9,7 @@ use axum::{
 use ttsfleet_serving::{Observer, speech_port};
 
 use super::{
-    listing::{models, voices},
+    listing::{model, models, speech_models, voices},
     speech::speech,
 };
 use crate::state::App;
@@ -19,6 +19,8 @@ pub(crate) fn speech_routes(app: Arc<App>) -> Router {
     let paths = Router::new()
         .route("/v1/audio/speech", post(speech))
         .route("/v1/audio/voices", get(voices))
-        .route("/v1/models", get(models));
+        .route("/v1/audio/models", get(speech_models))
+        .route("/v1/models", get(models))
+        .route("/v1/models/{id}", get(model));
     speech_port(paths, observer).with_state(app)
 }

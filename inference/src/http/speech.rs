@@ -14,7 +14,7 @@ use axum::{
 use ttsfleet_models::Script;
 use ttsfleet_serving::{Failure, Record, answer, read_json_body};
 use ttsfleet_wire::{
-    headers::{DIGEST, INPUT_CHARS, MODEL, OVER_SHARE, QUEUE_MS, SAMPLE_RATE},
+    headers::{DIGEST, IGNORED, INPUT_CHARS, MODEL, OVER_SHARE, QUEUE_MS, SAMPLE_RATE},
     speech::SpeechRequest,
 };
 
@@ -22,6 +22,7 @@ use super::{
     answer::Playback,
     claim::claim,
     failures::{inference, of_model},
+    names::meant,
     order::Order,
 };
 use crate::{
@@ -52,10 +53,13 @@ async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result
     let body = read_json_body(&parts.headers, body, &app.limits.body).await?;
     let request = SpeechRequest::parse(&body).map_err(Failure::from)?;
     drop(body);
+    let names = meant(&parts.headers, &request);
     // From here on this is the request's model, whatever is served meanwhile.
     let served = app.served()?;
+    let ignored = request.ignored.join(", ");
     let order = Order::new(
         request,
+        &names,
         sent_chars(&parts.headers),
         served.model().manifest(),
         app.limits.max_input_chars,
@@ -68,7 +72,11 @@ async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result
     if let Err(Refused { failure, .. }) = &spoken {
         served.failed(failure);
     }
-    spoken
+    let mut response = spoken?;
+    if let Some(ignored) = HeaderValue::from_str(&ignored).ok().filter(|ignored| !ignored.is_empty()) {
+        response.headers_mut().insert(IGNORED, ignored);
+    }
+    Ok(response)
 }
 
 async fn answer_with(

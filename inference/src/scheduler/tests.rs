@@ -215,7 +215,8 @@ fn where_threads_are_few_the_others_wait_for_two_pieces_more_at_most() {
 #[test]
 fn a_short_text_waits_for_one_piece_of_a_long_one() {
     let text = |at, name: &str, seconds| Text { at, claim: claim("", name, 1), seconds };
-    let outcome = simulate(Server::patient(4, 1), &[text(0.0, "a", 100.0), text(5.0, "b", 2.0), text(5.0, "a", 2.0)]);
+    let outcome =
+        simulate(Server::patient(4, 1), &[text(0.0, "a", 100.0), text(5.0, "b", 2.0), text(5.0, "a", 2.0)]);
     let (piece, first_piece) = (2.0 * WORK, 0.5 * WORK);
     assert!(outcome.first[1] <= piece + first_piece + 1e-9, "{}", outcome.first[1]);
     assert!(outcome.first[2] <= 2.0 * (piece + first_piece), "its own long text is no exception");

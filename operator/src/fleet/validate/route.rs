@@ -1,9 +1,9 @@
 //! What the gateway is told, from what the spec says.
 
 use ttsfleet_crds::{
-    Limits, OnExhausted, OnOverflow, Resilience, Routing, STANDARD_TIER, TierFrom, TtsDeploymentSpec,
+    Api, Limits, OnExhausted, OnOverflow, Resilience, Routing, STANDARD_TIER, TierFrom, TtsDeploymentSpec,
 };
-use ttsfleet_wire::route;
+use ttsfleet_wire::{names::Aliases, route};
 
 use super::duration::milliseconds;
 use super::{FleetPool, Invalid};
@@ -35,6 +35,7 @@ pub(super) fn table(
         tiers,
         default_tier,
         tier_from: tier_from(&spec.routing.tier_from)?,
+        api: api(&spec.api),
         limits: text_limits(&spec.limits),
         timeouts: route::Timeouts {
             attempt_ms: milliseconds("resilience.timeouts.attempt", &timeouts.attempt)?,
@@ -74,6 +75,19 @@ fn tiers(routing: &Routing, pools: &[FleetPool]) -> Result<Vec<route::TierRoute>
         }),
     });
     tiers.collect()
+}
+
+fn api(spec: &Api) -> route::ApiRules {
+    let Api { aliases, strict, public_lists, cors } = spec;
+    let mut known = if aliases.openai { Aliases::openai() } else { Aliases::default() };
+    known.models.extend(aliases.models.iter().cloned());
+    known.voices.extend(aliases.voices.clone());
+    route::ApiRules {
+        aliases: known,
+        strict: *strict,
+        public_lists: *public_lists,
+        origins: cors.origins.clone(),
+    }
 }
 
 fn tier_from(source: &TierFrom) -> Result<route::TierFrom, Invalid> {

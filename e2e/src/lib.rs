@@ -20,6 +20,7 @@ pub mod cargo;
 pub mod cluster;
 pub mod control_plane;
 pub mod image;
+pub mod npm;
 pub mod product;
 pub mod progress;
 pub mod python;

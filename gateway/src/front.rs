@@ -13,7 +13,7 @@ use axum::{
 use hyper::body::Incoming;
 use ttsfleet_serving::{
     Failure, NO_STORE, Observer, Record, Routes, Tracked, answer, begin, end, no_such_method, no_such_path,
-    read_json_body, ready,
+    openapi, read_json_body, ready,
 };
 use ttsfleet_wire::{error::ErrorCode, headers, route::OnExhausted};
 
@@ -110,6 +110,7 @@ impl Front {
                 record.is_no_request();
                 return ready(gateway.readiness()).map(Into::into);
             }
+            Place::OpenApi => Ok(openapi().map(Into::into)),
         };
         answer(record, answered)
     }

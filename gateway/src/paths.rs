@@ -1,5 +1,7 @@
 //! The paths of the speech port.
 
+use ttsfleet_wire::openapi;
+
 /// What a path is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place<'a> {
@@ -7,6 +9,8 @@ pub(crate) enum Place<'a> {
     List(List<'a>),
     /// For balancers that ask the port that they send traffic to.
     Health,
+    /// The API's description.
+    OpenApi,
 }
 
 /// What is listed.
@@ -28,6 +32,7 @@ impl<'a> Place<'a> {
             "/v1/audio/models" => Self::List(List::SpeechModels),
             "/v1/models" => Self::List(List::Models),
             "/health" | "/healthz" | "/readyz" => Self::Health,
+            openapi::PATH => Self::OpenApi,
             _ => Self::List(List::Model(path.strip_prefix("/v1/models/").filter(|id| !id.is_empty())?)),
         })
     }
@@ -41,6 +46,7 @@ impl<'a> Place<'a> {
             Self::List(List::Models) => "/v1/models",
             Self::List(List::Model(_)) => "/v1/models/{id}",
             Self::Health => "/health",
+            Self::OpenApi => openapi::PATH,
         }
     }
 
@@ -48,7 +54,7 @@ impl<'a> Place<'a> {
     pub(crate) fn methods(self) -> &'static str {
         match self {
             Self::Speech => "POST,OPTIONS",
-            Self::List(_) | Self::Health => "GET,HEAD,OPTIONS",
+            Self::List(_) | Self::Health | Self::OpenApi => "GET,HEAD,OPTIONS",
         }
     }
 }

@@ -21,7 +21,7 @@ pub use connection::{Connections, Routes};
 pub use failure::{Failure, NO_STORE, json};
 pub use health::{Readiness, health_routes, ready};
 pub use listen::{Listener, any_address, serve};
-pub use paths::{no_such_method, no_such_path, speech_port};
+pub use paths::{no_such_method, no_such_path, openapi, speech_port};
 pub use record::{Labels, Observer, Outcome, Record};
 pub use trace::TraceParent;
 pub use track::{Tracked, answer, begin, end, track};

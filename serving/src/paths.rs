@@ -2,8 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Router, middleware, response::Response};
-use ttsfleet_wire::error::ErrorCode;
+use axum::{
+    Extension, Router,
+    body::Body,
+    http::{HeaderValue, header},
+    middleware,
+    response::Response,
+};
+use ttsfleet_wire::{error::ErrorCode, openapi::DOCUMENT};
 
 use crate::{Failure, Observer, Record, answer, track};
 
@@ -25,6 +31,14 @@ async fn not_found(Extension(record): Extension<Arc<Record>>) -> Response {
 
 async fn wrong_method(Extension(record): Extension<Arc<Record>>) -> Response {
     answer(&record, Err(no_such_method()))
+}
+
+/// The API's description.
+pub fn openapi() -> Response {
+    let mut response = Response::new(Body::from(DOCUMENT.as_str()));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
 /// The refusal of a request to another path than a speech port's.

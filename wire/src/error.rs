@@ -1,5 +1,6 @@
 //! The error catalogue: one table for every binary.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who has to act on an error.
@@ -92,14 +93,14 @@ catalogue! {
 }
 
 /// The body of every error answer, also of a streamed `error` event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// The one field OpenAI's clients look for.
     pub error: ErrorDetail,
 }
 
 /// What went wrong, for people and programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorDetail {
     /// [`ErrorEntry::code`].
     pub error_code: String,

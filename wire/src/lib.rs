@@ -9,6 +9,7 @@ pub mod judge;
 pub mod model;
 pub mod names;
 pub mod observability;
+pub mod openapi;
 pub mod pod;
 pub mod route;
 pub mod speech;

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor},
@@ -13,7 +14,7 @@ use crate::{error::ErrorCode, names::Aliases};
 /// Body of `POST /v1/audio/speech`. Fields that mean nothing here are ignored, and
 /// named to the caller. Read with [`SpeechRequest::parse`], whose refusals do not
 /// repeat what the caller sent.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SpeechRequest {
     /// The model's name or `name@version`; whatever the server serves if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,6 +28,7 @@ pub struct SpeechRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_format: Option<String>,
     /// Speaking rate, 0.25 to 4.0; 1.0 if absent.
+    #[schemars(range(min = 0.25, max = 4.0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speed: Option<f32>,
     /// `audio` (default) or `sse`.
@@ -212,7 +214,7 @@ fn bad_value(param: &'static str, message: String) -> Refusal {
 }
 
 /// A voice by name, in either of the two shapes OpenAI's clients send.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum VoiceChoice {
     /// `"voice": "heart"`.
@@ -234,7 +236,7 @@ impl VoiceChoice {
 }
 
 /// `GET /v1/models`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelList {
     /// Always `list`.
     pub object: String,
@@ -243,7 +245,7 @@ pub struct ModelList {
 }
 
 /// One model served.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelInfo {
     /// The model's name.
     pub id: String,
@@ -292,14 +294,14 @@ impl ModelList {
 
 /// `GET /v1/audio/models`: the same in the shape of OpenAI-compatible speech
 /// servers, which Open WebUI reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpeechModelList {
     /// The models served.
     pub models: Vec<SpeechModel>,
 }
 
 /// One of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpeechModel {
     /// The name to send as `model`.
     pub id: String,
@@ -315,14 +317,14 @@ impl From<ModelList> for SpeechModelList {
 }
 
 /// `GET /v1/audio/voices`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VoiceList {
     /// The voices, the default one first.
     pub voices: Vec<VoiceInfo>,
 }
 
 /// One voice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VoiceInfo {
     /// The name to send as `voice`.
     pub id: String,

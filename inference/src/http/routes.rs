@@ -6,7 +6,8 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use ttsfleet_serving::{Observer, speech_port};
+use ttsfleet_serving::{Observer, openapi, speech_port};
+use ttsfleet_wire::openapi::PATH;
 
 use super::{
     listing::{model, models, speech_models, voices},
@@ -21,6 +22,7 @@ pub(crate) fn speech_routes(app: Arc<App>) -> Router {
         .route("/v1/audio/voices", get(voices))
         .route("/v1/audio/models", get(speech_models))
         .route("/v1/models", get(models))
-        .route("/v1/models/{id}", get(model));
+        .route("/v1/models/{id}", get(model))
+        .route(PATH, get(async || openapi()));
     speech_port(paths, observer).with_state(app)
 }

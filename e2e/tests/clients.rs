@@ -17,6 +17,7 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 const OPENAI_PYTHON: [&str; 2] = ["openai", "3.54.0"];
 const LIVEKIT: [&str; 2] = ["livekit-plugins-openai", "1.8.9"];
 const PIPECAT: [&str; 2] = ["pipecat-ai[openai]", "1.14.0"];
+const OPENAPI: [&str; 2] = ["openapi-spec-validator", "0.9.0"];
 const NODE: [&str; 3] = ["openai@7.59.0", "ai@7.0.173", "@ai-sdk/openai@4.0.118"];
 
 /// A fleet that asks for keys, and has one place.
@@ -39,6 +40,7 @@ fn unmodified_clients_speak_with_what_they_send_by_themselves() {
     assert!(listed.contains("hibari"), "{listed}");
     python(LIVEKIT, "livekit_agents.py", &[&url, KEY]);
     python(PIPECAT, "pipecat_openai.py", &[&url, KEY]);
+    python(OPENAPI, "openapi_check.py", &[&url, KEY]);
     node("openai_node.mjs", &[&url, KEY]);
     node("vercel_ai.mjs", &[&url, KEY]);
 }

@@ -100,6 +100,28 @@ async fn models_and_voices_are_listed() {
     assert_eq!(get(server.speech, "/v1/models/nobody").await.status, 404);
 }
 
+#[rstest]
+#[case::open_webui(json!({"model": "tts-1", "input": "one", "voice": "alloy"}))]
+#[case::libre_chat(json!({"input": "one", "model": "tts-1", "voice": "alloy", "backend": "openai"}))]
+#[case::silly_tavern(json!({
+    "input": "one", "response_format": "mp3", "voice": "nova", "speed": 1, "model": "tts-1",
+    "provider_endpoint": "http://h/v1/audio/speech"
+}))]
+#[case::home_assistant(json!({
+    "model": "gpt-4o-mini-tts", "input": "one", "voice": "shimmer", "response_format": "mp3", "speed": 1.0,
+    "instructions": "Speak as a butler."
+}))]
+#[case::kokoros_clients(json!({
+    "model": "tts-1-hd", "input": "one", "voice": "fable", "response_format": "wav", "stream": true,
+    "lang_code": "a", "normalization_options": {"normalize": true}, "volume_multiplier": 1.0
+}))]
+#[tokio::test]
+async fn what_programs_send_by_themselves_is_spoken(#[case] request: Value) {
+    let server = start(limits()).await;
+    let answer = say(server.speech, request).await;
+    assert_eq!(answer.status, 200, "{}", answer.head);
+}
+
 #[tokio::test]
 async fn openais_clients_are_served_with_the_names_and_fields_they_send() {
     let server = start(limits()).await;

@@ -8,7 +8,8 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-/// Longest that an answer is waited for: what the callers' side is told to allow.
+/// Longest that an answer, or more of it, is waited for, as proxies and libraries
+/// count it.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One request of a schedule.
@@ -77,7 +78,7 @@ fn builder() -> reqwest::ClientBuilder {
     // The client insists on a TLS provider even where nothing is encrypted; a
     // second call in the same process finds it there.
     _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().timeout(CLIENT_TIMEOUT)
+    reqwest::Client::builder().no_proxy().read_timeout(CLIENT_TIMEOUT)
 }
 
 /// Sends the schedule to `url`, each request on a connection of its own, and

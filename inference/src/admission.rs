@@ -21,6 +21,7 @@ use crate::{
     config::Limits,
     metrics::Metrics,
     pool::Pool,
+    scheduler::Scheduler,
 };
 
 /// Seconds after which one is told to come back, at most, if the breaker says
@@ -94,25 +95,27 @@ impl Admission {
         }
     }
 
-    /// Fails if a request would be refused at this moment. Takes no place, so
-    /// that it may be asked before the client has sent all of its request.
-    pub(crate) fn check(&self, claim: &Claim, pool: &Pool) -> Result<(), Refused> {
+    /// Fails if a request for so many seconds of speech, as far as is known, would be
+    /// refused at this moment. Takes no place, so that it may be asked before the
+    /// client has sent all of its request.
+    pub(crate) fn check(&self, claim: &Claim, seconds: f64, pool: &Pool) -> Result<(), Refused> {
         if let Some(closed) = self.closed() {
             let message = format!("This server is {}; another one will answer.", closed.name());
             return Err(Refused::all(Failure::new(ErrorCode::Draining, message).retry_after(1)));
         }
         let now = Instant::now();
         let share = lock(&self.callers).asks(claim, now);
-        let room = self.room(pool.outlook(&claim.caller, share), now);
+        let bulky = Scheduler::is_bulky(claim, seconds);
+        let room = self.room(pool.outlook(&claim.caller, share, bulky), now);
         let judged = lock(&self.callers).judge(claim, room, now);
-        judged.map_err(|refusal| self.refused(refusal, pool.service(), room.outlook, now))
+        judged.map_err(|refusal| self.refused(refusal, pool.interval(), room.outlook, now))
     }
 
     /// A place among the requests in progress, or the refusal.
-    pub(crate) fn admit(&self, claim: &Claim, pool: &Pool) -> Result<Admitted, Refused> {
-        self.check(claim, pool)?;
+    pub(crate) fn admit(&self, claim: &Claim, seconds: f64, pool: &Pool) -> Result<Admitted, Refused> {
+        self.check(claim, seconds, pool)?;
         // It may have been closed in the meantime.
-        let refusal = |_| self.check(claim, pool).err().unwrap_or_else(|| Refused::all(self.full()));
+        let refusal = |_| self.check(claim, seconds, pool).err().unwrap_or_else(|| Refused::all(self.full()));
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(refusal)?;
         self.in_flight.inc();
         Ok(Admitted {
@@ -137,13 +140,14 @@ impl Admission {
     }
 
     /// The refusal of a request that has waited for a thread for too long.
-    pub(crate) fn waited_in_vain(&self, claim: &Claim, pool: &Pool) -> Refused {
+    pub(crate) fn waited_in_vain(&self, claim: &Claim, seconds: f64, pool: &Pool) -> Refused {
         let now = Instant::now();
         let mut callers = lock(&self.callers);
-        let outlook = pool.outlook(&claim.caller, callers.asks(claim, now));
+        let (share, bulky) = (callers.asks(claim, now), Scheduler::is_bulky(claim, seconds));
+        let outlook = pool.outlook(&claim.caller, share, bulky);
         let refusal = callers.impatient(claim, outlook);
         drop(callers);
-        self.refused(refusal, pool.service(), outlook, now)
+        self.refused(refusal, pool.interval(), outlook, now)
     }
 
     /// Whether the queue breaker is open.
@@ -193,7 +197,7 @@ impl Admission {
         Room { places: self.most as usize, inside: self.inside(), drained, outlook }
     }
 
-    fn refused(&self, refusal: Refusal, service: Duration, outlook: Outlook, now: Instant) -> Refused {
+    fn refused(&self, refusal: Refusal, interval: Duration, outlook: Outlook, now: Instant) -> Refused {
         let over_share = matches!(refusal, Refusal::OverShare | Refusal::BusyOverShare);
         let failure = match refusal {
             Refusal::Full => self.full(),
@@ -204,7 +208,7 @@ impl Admission {
             .retry_after(1),
             Refusal::Busy | Refusal::BusyOverShare => {
                 let depth = usize::try_from(self.queue.depth.get()).unwrap_or_default();
-                let drained = lock(&self.queue.breaker).retry_after(depth, service, self.workers, now);
+                let drained = lock(&self.queue.breaker).retry_after(depth, interval, now);
                 let waited = || outlook.wait.as_secs_f64().ceil().clamp(1.0, MOST_TOLD) as u16;
                 Failure::new(ErrorCode::SystemBusy, "system busy, please retry")
                     .retry_after(drained.unwrap_or_else(waited))

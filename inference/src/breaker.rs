@@ -47,17 +47,12 @@ impl QueueBreaker {
     }
 
     /// In how many seconds to come back, if it is open: when the queue is
-    /// expected to have drained, given how long a thread is taken by a request.
-    pub(crate) fn retry_after(
-        &self,
-        depth: usize,
-        service: Duration,
-        workers: usize,
-        now: Instant,
-    ) -> Option<u16> {
+    /// expected to have drained, given from one thread that comes free to the next,
+    /// which is how long a thread is taken by a request over their number.
+    pub(crate) fn retry_after(&self, depth: usize, interval: Duration, now: Instant) -> Option<u16> {
         let left = self.remaining(now)?;
         let to_drain = depth.saturating_sub(self.half()) as f64;
-        let drain = to_drain * service.as_secs_f64() / workers.max(1) as f64;
+        let drain = to_drain * interval.as_secs_f64();
         let seconds = drain.min(left.as_secs_f64()).ceil().max(1.0);
         Some(seconds as u16)
     }
@@ -115,7 +110,7 @@ mod tests {
     fn those_refused_are_told_when_it_will_have_drained() {
         let (mut breaker, start) = (QueueBreaker::new(20, OPEN_FOR), Instant::now());
         let told = |breaker: &QueueBreaker, depth, milliseconds, now| {
-            breaker.retry_after(depth, Duration::from_millis(milliseconds), 2, now)
+            breaker.retry_after(depth, Duration::from_millis(milliseconds) / 2, now)
         };
         assert_eq!(told(&breaker, 21, 500, start), None);
         breaker.joined(21, start);

@@ -101,7 +101,8 @@ impl Callers {
                 return Err(if others && share >= 1.0 { Refusal::BusyOverShare } else { Refusal::Busy });
             }
         }
-        if claim.patience.is_some_and(|patience| room.outlook.wait > patience) {
+        // What is expected is a guess: with a third to spare few wait in vain.
+        if claim.patience.is_some_and(|patience| room.outlook.wait > patience * 2 / 3) {
             return Err(self.impatient(claim, room.outlook));
         }
         // The last quarter is for those who have less than their share.
@@ -114,7 +115,7 @@ impl Callers {
 
     /// The refusal of a request that would wait too long, or has.
     pub(crate) fn impatient(&self, claim: &Claim, outlook: Outlook) -> Refusal {
-        let others_may = claim.patience.is_some_and(|patience| outlook.newcomer <= patience);
+        let others_may = claim.patience.is_some_and(|patience| outlook.newcomer <= patience * 2 / 3);
         if others_may && self.known.len() > 1 { Refusal::BusyOverShare } else { Refusal::Busy }
     }
 
@@ -258,7 +259,7 @@ pub(crate) mod tests {
     #[test]
     fn who_would_wait_too_long_is_refused_and_others_are_only_if_they_would_too() {
         let (mut callers, now) = (Callers::default(), Instant::now());
-        let heavy = Claim { patience: Some(Duration::from_secs(1)), ..claim("", "heavy", 1) };
+        let heavy = Claim { patience: Some(Duration::from_millis(1500)), ..claim("", "heavy", 1) };
         let slow = |wait, newcomer| Room {
             outlook: Outlook { wait: Duration::from_millis(wait), newcomer: Duration::from_millis(newcomer) },
             ..room(5)

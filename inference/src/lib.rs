@@ -11,6 +11,7 @@ pub mod config;
 mod cores;
 mod http;
 mod keeper;
+mod line;
 mod loading;
 mod memory;
 mod metrics;

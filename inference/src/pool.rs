@@ -17,15 +17,11 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    average::Average,
     callers::{Caller, Claim, Outlook},
     scheduler::{Id, Scheduler},
 };
 
 type Work = Box<dyn FnOnce() + Send>;
-
-/// A guess at how long a thread is taken by a request, until that is measured.
-const SERVICE_GUESS: f64 = 0.5;
 
 /// A fixed number of threads. Who waits for one waits on the runtime, and
 /// leaves the queue by being dropped.
@@ -40,15 +36,12 @@ struct Turns(Mutex<Inner>);
 struct Inner {
     scheduler: Scheduler,
     wanting: HashMap<Id, oneshot::Sender<()>>,
-    service: Average,
 }
 
 /// A request's place among those that share the threads, given up when dropped.
 pub(crate) struct Seat {
     turns: Arc<Turns>,
     id: Id,
-    /// When it got its thread.
-    started: Option<Instant>,
 }
 
 /// Resolves when a turn has been given.
@@ -63,11 +56,7 @@ impl Pool {
             let receiver = Arc::clone(&receiver);
             thread::Builder::new().name(format!("synthesis-{number}")).spawn(move || work(&receiver))?;
         }
-        let inner = Inner {
-            scheduler: Scheduler::new(threads, turns),
-            wanting: HashMap::new(),
-            service: Average::new(SERVICE_GUESS),
-        };
+        let inner = Inner { scheduler: Scheduler::new(threads, turns), wanting: HashMap::new() };
         Ok(Self { turns: Arc::new(Turns(Mutex::new(inner))), jobs })
     }
 
@@ -77,13 +66,12 @@ impl Pool {
         let mut inner = self.turns.lock();
         let id = inner.scheduler.enter(claim, share, seconds, Instant::now());
         let turn = inner.want(id);
-        (Seat { turns: Arc::clone(&self.turns), id, started: None }, turn)
+        (Seat { turns: Arc::clone(&self.turns), id }, turn)
     }
 
     /// Runs `work` on the thread that comes with a first turn. A panic ends the
     /// work and not the thread.
-    pub(crate) fn run(&self, mut seat: Seat, work: impl FnOnce(&Seat) + Send + 'static) {
-        seat.started = Some(Instant::now());
+    pub(crate) fn run(&self, seat: Seat, work: impl FnOnce(&Seat) + Send + 'static) {
         // There is a place for each thread, so that this neither fails nor waits.
         match self.jobs.try_send(Box::new(move || work(&seat))) {
             Ok(()) => {}
@@ -93,21 +81,14 @@ impl Pool {
         }
     }
 
-    /// How long a request of a caller would wait for a thread, and one of a
-    /// newcomer with the same share.
-    pub(crate) fn outlook(&self, caller: &Caller, share: f64) -> Outlook {
-        let inner = self.turns.lock();
-        let (scheduler, service) = (&inner.scheduler, inner.service.value());
-        let wait = |waiting| {
-            let seconds = scheduler.ahead(caller, share, waiting) * service / scheduler.threads() as f64;
-            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-        };
-        Outlook { wait: wait(scheduler.waiting(caller)), newcomer: wait(0) }
+    /// What one more text of a caller has to expect, bulky or not.
+    pub(crate) fn outlook(&self, caller: &Caller, share: f64, bulky: bool) -> Outlook {
+        self.turns.lock().scheduler.outlook(caller, share, bulky, Instant::now())
     }
 
-    /// How long a request takes a thread, as measured lately.
-    pub(crate) fn service(&self) -> Duration {
-        Duration::try_from_secs_f64(self.turns.lock().service.value()).unwrap_or_default()
+    /// How long a thread is waited for by the first in the line.
+    pub(crate) fn interval(&self) -> Duration {
+        self.turns.lock().scheduler.interval(Instant::now())
     }
 
     /// How long the longest piece of audio has been in the making.
@@ -153,9 +134,6 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut inner = self.turns.lock();
-        if let Some(started) = self.started {
-            inner.service.add(started.elapsed().as_secs_f64());
-        }
         inner.wanting.remove(&self.id);
         inner.scheduler.leave(self.id);
         inner.give_turns();

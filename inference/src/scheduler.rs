@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::callers::{Caller, Claim};
+use crate::{
+    callers::{Caller, Claim, Outlook},
+    line::Line,
+};
 
 /// Speech that a listener has ahead so that its request can wait while others are
 /// brought to their end.
@@ -31,10 +34,16 @@ const TURN_SECONDS: f64 = 2.0;
 /// length.
 const SAVED_SECONDS: f64 = 10.0;
 
-/// Texts of more seconds of speech are bulky: they get no more than half of the
-/// threads, or as many as compute at once. Short ones come first while threads are
-/// missed, so that bulky ones would hold them all before long.
+/// Texts of more seconds of speech are bulky, as are those that the gateway calls
+/// long. They get no more than half of the threads, or as many as compute at once:
+/// short ones come first while threads are missed, so that bulky ones would hold
+/// them all before long.
 const BULKY_SECONDS: f64 = 15.0;
+
+/// How long a thread is waited for, until that is known.
+const INTERVAL_GUESS: Duration = Duration::from_millis(60);
+/// The same for a bulky text.
+const BULKY_INTERVAL_GUESS: Duration = Duration::from_millis(500);
 
 /// Shares below are taken for this one: a weight of 1 beside many of 100.
 const SMALLEST_SHARE: f64 = 1e-6;
@@ -54,6 +63,8 @@ pub(crate) struct Scheduler {
     callers: HashMap<Caller, Account>,
     tasks: BTreeMap<Id, Task>,
     next_id: Id,
+    /// Those who wait for a thread, and those of them whose texts are bulky.
+    lines: [Line; 2],
     /// The tag that has its turn.
     now_served: f64,
 }
@@ -106,12 +117,6 @@ enum State {
     Parked,
 }
 
-impl Account {
-    fn waiting(&self) -> usize {
-        self.tasks - self.threads
-    }
-}
-
 impl Task {
     /// When it should have its next turn.
     fn due(&self) -> Instant {
@@ -127,8 +132,15 @@ impl Scheduler {
             callers: HashMap::new(),
             tasks: BTreeMap::new(),
             next_id: 0,
+            lines: [INTERVAL_GUESS, BULKY_INTERVAL_GUESS].map(Line::new),
             now_served: 0.0,
         }
+    }
+
+    /// Whether a text of so many seconds of speech is one that waits in the line of
+    /// the bulky ones.
+    pub(crate) fn is_bulky(claim: &Claim, seconds: f64) -> bool {
+        claim.long || seconds > BULKY_SECONDS
     }
 
     /// A request for so many seconds of speech wants a thread and its first turn.
@@ -144,7 +156,7 @@ impl Scheduler {
         let task = Task {
             caller: claim.caller.clone(),
             long: claim.long,
-            bulky: seconds > BULKY_SECONDS,
+            bulky: Self::is_bulky(claim, seconds),
             state: State::Parked,
             has_thread: false,
             runs_out: now,
@@ -152,6 +164,7 @@ impl Scheduler {
             left: seconds,
             charged: 0.0,
         };
+        self.lines[usize::from(task.bulky)].joined(now);
         self.tasks.insert(id, task);
         self.want(id);
         id
@@ -163,12 +176,9 @@ impl Scheduler {
         if running >= self.turns {
             return None;
         }
-        let with_thread = || self.tasks.values().filter(|task| task.has_thread);
-        let started = with_thread().count();
-        let (long, bulky) =
-            (with_thread().filter(|task| task.long).count(), with_thread().filter(|task| task.bulky).count());
+        let (started, bulky) = self.started();
         let may_run = |task: &Task| {
-            task.state == State::Ready && (task.has_thread || self.may_start(task, started, long, bulky))
+            task.state == State::Ready && (task.has_thread || self.may_start(task, started, bulky))
         };
         let able = self.tasks.iter().filter(|(_, task)| may_run(task));
         let next = match self.want_of_threads(started) {
@@ -200,6 +210,9 @@ impl Scheduler {
     /// The request is done, or nobody waits for it any more.
     pub(crate) fn leave(&mut self, id: Id) {
         let Some(task) = self.tasks.remove(&id) else { return };
+        if !task.has_thread && !self.somebody_waits(task.bulky) {
+            self.lines[usize::from(task.bulky)].emptied();
+        }
         if let Some(account) = self.callers.get_mut(&task.caller) {
             account.tasks -= 1;
             account.threads -= usize::from(task.has_thread);
@@ -226,24 +239,41 @@ impl Scheduler {
         self.tasks.values().filter(is_longer).count()
     }
 
-    /// Requests that would get a thread before one of a caller that has so many
-    /// waiting already: those, and of the other callers' as many as their shares
-    /// are beside its own.
-    pub(crate) fn ahead(&self, caller: &Caller, share: f64, waiting: usize) -> f64 {
-        let round = (waiting + 1) as f64 / share.clamp(SMALLEST_SHARE, 1.0);
-        let others = self.callers.iter().filter(|(other, _)| *other != caller);
-        let before = others.map(|(_, account)| (account.waiting() as f64).min(round * account.share));
-        waiting as f64 + before.sum::<f64>()
+    /// What one more text of a caller has to expect, bulky or not. Before it would
+    /// get a thread those of the caller that wait already, and of the other callers'
+    /// as many as their shares are beside its own.
+    pub(crate) fn outlook(&self, caller: &Caller, share: f64, bulky: bool, now: Instant) -> Outlook {
+        let mut waiting: HashMap<&Caller, f64> = HashMap::new();
+        for task in self.tasks.values().filter(|task| !task.has_thread && task.bulky == bulky) {
+            *waiting.entry(&task.caller).or_default() += 1.0;
+        }
+        let (started, bulky_ones) = self.started();
+        if waiting.is_empty() && self.has_thread_for(bulky, started, bulky_ones) {
+            return Outlook::default();
+        }
+        let own = waiting.remove(caller).unwrap_or_default();
+        let ahead = |own: f64| {
+            let round = (own + 1.0) / share.clamp(SMALLEST_SHARE, 1.0);
+            let share = |other: &Caller| self.callers.get(other).map_or(1.0, |account| account.share);
+            own + waiting.iter().map(|(other, count)| count.min(round * share(other))).sum::<f64>()
+        };
+        let line = &self.lines[usize::from(bulky)];
+        Outlook { wait: line.wait(ahead(own), now), newcomer: line.wait(ahead(0.0), now) }
     }
 
-    /// Requests that can be under way at once.
-    pub(crate) fn threads(&self) -> usize {
-        self.threads
+    /// How long a thread is waited for by the first in the line.
+    pub(crate) fn interval(&self, now: Instant) -> Duration {
+        self.lines[0].wait(0.0, now)
     }
 
-    /// A caller's requests that wait for a thread.
-    pub(crate) fn waiting(&self, caller: &Caller) -> usize {
-        self.callers.get(caller).map_or(0, Account::waiting)
+    /// Texts that have a thread, and the bulky ones of them.
+    fn started(&self) -> (usize, usize) {
+        let with_thread = || self.tasks.values().filter(|task| task.has_thread);
+        (with_thread().count(), with_thread().filter(|task| task.bulky).count())
+    }
+
+    fn has_thread_for(&self, bulky: bool, started: usize, bulky_ones: usize) -> bool {
+        started < self.threads && !(bulky && bulky_ones >= (self.threads / 2).max(self.turns))
     }
 
     /// Whether threads are all taken, and somebody waits for one.
@@ -257,14 +287,11 @@ impl Scheduler {
         Some(if waiting.any(saves) { Want::Saved } else { Want::Any })
     }
 
-    /// Whether a thread may begin on it. Half of them take no long texts, and no
-    /// bulky ones unless all that compute would be idle. Of half,
+    /// Whether a thread may begin on it, if there is one for its kind. Of half,
     /// a caller beside others gets no more than use all turns, and one for when a
     /// client of its is slow, unless it has something saved up.
-    fn may_start(&self, task: &Task, started: usize, long: usize, bulky: usize) -> bool {
-        let half = (self.threads / 2).max(1);
-        let takes_too_much = task.long && long >= half || task.bulky && bulky >= half.max(self.turns);
-        let fits = started < self.threads && !takes_too_much;
+    fn may_start(&self, task: &Task, started: usize, bulky: usize) -> bool {
+        let (half, fits) = (self.threads / 2, self.has_thread_for(task.bulky, started, bulky));
         let Some(account) = self.callers.get(&task.caller).filter(|account| account.share < 1.0) else {
             return fits;
         };
@@ -302,6 +329,10 @@ impl Scheduler {
         }
     }
 
+    fn somebody_waits(&self, bulky: bool) -> bool {
+        self.tasks.values().any(|task| !task.has_thread && task.bulky == bulky)
+    }
+
     fn by_tag(&self, a: &Task, b: &Task) -> Ordering {
         let tag = |task: &Task| self.callers.get(&task.caller).map_or(0.0, |account| account.tag);
         tag(a).total_cmp(&tag(b))
@@ -325,12 +356,17 @@ impl Scheduler {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.state = State::Running(now);
         task.charged = task.left.clamp(SHORT_TURN, TURN_SECONDS);
-        let (begins, charged, caller) = (!task.has_thread, task.charged, task.caller.clone());
+        let (begins, bulky) = (!task.has_thread, task.bulky);
+        let (charged, caller) = (task.charged, task.caller.clone());
         if begins {
             // It is heard from now on.
             task.runs_out = now;
         }
         task.has_thread = true;
+        if begins {
+            let others_wait = self.somebody_waits(bulky);
+            self.lines[usize::from(bulky)].began(others_wait, now);
+        }
         if let Some(account) = self.callers.get_mut(&caller) {
             account.threads += usize::from(begins);
             self.now_served = self.now_served.max(account.tag);

@@ -60,6 +60,11 @@ impl App {
         script.weight() * self.seconds_per_letter().value()
     }
 
+    /// The same of a text that has not been read, by its characters.
+    pub(crate) fn rough_seconds(&self, chars: usize) -> f64 {
+        chars as f64 * self.seconds_per_letter().value()
+    }
+
     /// Notes how long a text was when it was spoken.
     pub(crate) fn learn_seconds(&self, script: &Script, seconds: f64) {
         self.seconds_per_letter().add(seconds / script.weight());

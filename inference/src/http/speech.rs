@@ -47,7 +47,7 @@ async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result
     let claim = claim(request.headers());
     // An overloaded server says so before it reads anything. The place itself
     // is taken only once the body is here, or slow senders would hold them all.
-    app.admission.check(&claim, &app.pool)?;
+    app.admission.check(&claim, 0.0, &app.pool)?;
     app.served()?;
     let (parts, body) = request.into_parts();
     let body = read_json_body(&parts.headers, body, &app.limits.body).await?;
@@ -65,7 +65,7 @@ async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result
         app.limits.max_input_chars,
     )?;
     record.set_input_chars(order.chars);
-    let admitted = app.admission.admit(&claim, &app.pool)?;
+    let admitted = app.admission.admit(&claim, app.rough_seconds(order.chars), &app.pool)?;
     let share = admitted.share;
     record.hold(admitted);
     let spoken = answer_with(app, &served, record, order, (&claim, share)).await;
@@ -122,7 +122,7 @@ async fn wait_for_turn(
         let _waiting = app.admission.join_queue();
         let longest = claim.patience.unwrap_or(app.limits.longest_request);
         let given = tokio::time::timeout(longest, turn).await;
-        let given = given.map_err(|_| app.admission.waited_in_vain(claim, &app.pool))?;
+        let given = given.map_err(|_| app.admission.waited_in_vain(claim, seconds, &app.pool))?;
         given.map_err(|_| inference("no synthesis threads"))?;
     }
     let queued = waiting.elapsed();

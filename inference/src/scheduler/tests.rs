@@ -1,12 +1,9 @@
 //! Turns on a virtual clock: every turn takes the time that its speech costs.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 
 use super::*;
-use crate::{
-    average::Average,
-    callers::{Callers, tests::claim},
-};
+use crate::callers::{Callers, tests::claim};
 
 /// Seconds of work to a second of speech.
 const WORK: f64 = 0.1;
@@ -36,6 +33,8 @@ struct Outcome {
     pieces: Vec<(f64, f64)>,
     /// Longest time between two pieces of a text.
     silence: f64,
+    /// Texts refused at once.
+    refused: usize,
 }
 
 /// The server that is simulated.
@@ -87,14 +86,14 @@ fn simulate(server: Server, texts: &[Text]) -> Outcome {
     let (mut turns, mut coming) = (BinaryHeap::<Turn>::new(), texts.iter().enumerate().peekable());
     let mut under_way = HashMap::new();
     let none = || vec![f64::NAN; texts.len()];
-    let mut outcome = Outcome { first: none(), last: none(), used: 0.0, pieces: Vec::new(), silence: 0.0 };
-    let (mut service, mut started) = (Average::new(0.5), HashMap::new());
-    let mut heard = HashMap::new();
+    let mut outcome =
+        Outcome { first: none(), last: none(), used: 0.0, pieces: Vec::new(), silence: 0.0, refused: 0 };
+    let (mut started, mut heard) = (HashSet::new(), HashMap::new());
     let (mut now, mut worked, mut others) = (0.0, 0.0, Callers::default());
     texts.iter().for_each(|text| _ = others.enter(&text.claim, start));
     loop {
         let waited_in_vain = |(id, (index, _, _)): (&Id, &(usize, f64, usize))| {
-            (!started.contains_key(id) && now - texts[*index].at > patience).then_some(*id)
+            (!started.contains(id) && now - texts[*index].at > patience).then_some(*id)
         };
         for id in under_way.iter().filter_map(waited_in_vain).collect::<Vec<Id>>() {
             scheduler.leave(id);
@@ -103,7 +102,7 @@ fn simulate(server: Server, texts: &[Text]) -> Outcome {
         while let Some(id) = scheduler.next(at(now)) {
             let (_, left, pieces): &mut (usize, f64, usize) = under_way.get_mut(&id).unwrap();
             let made = PIECES[(*pieces).min(2)].min(*left);
-            started.entry(id).or_insert(now);
+            started.insert(id);
             worked += made * work;
             turns.push(Turn { ends: now + made * work, id, made });
         }
@@ -118,8 +117,10 @@ fn simulate(server: Server, texts: &[Text]) -> Outcome {
             let (index, text) = coming.next().unwrap();
             now = text.at;
             let (caller, share) = (&text.claim.caller, others.share(&text.claim.caller, 1));
-            let ahead = scheduler.ahead(caller, share, scheduler.waiting(caller));
-            if ahead * service.value() / threads as f64 > patience {
+            let bulky = Scheduler::is_bulky(&text.claim, text.seconds);
+            let outlook = scheduler.outlook(caller, share, bulky, at(now));
+            if outlook.wait.as_secs_f64() > patience * 2.0 / 3.0 {
+                outcome.refused += 1;
                 continue;
             }
             let id = scheduler.enter(&text.claim, share, text.seconds, at(now));
@@ -140,7 +141,6 @@ fn simulate(server: Server, texts: &[Text]) -> Outcome {
                 scheduler.pass(id, made, at(now));
             } else {
                 outcome.last[*index] = now - texts[*index].at;
-                service.add(now - started[&id]);
                 scheduler.leave(id);
                 under_way.remove(&id);
             }
@@ -244,9 +244,13 @@ fn tiers_are_served_by_their_weights() {
 #[test]
 fn long_texts_take_half_of_the_threads_and_wait_while_they_are_ahead() {
     let long = Claim { long: true, ..claim("", "", 1) };
-    let (mut scheduler, now) = (Scheduler::new(4, 4), Instant::now());
+    let (mut scheduler, now) = (Scheduler::new(4, 1), Instant::now());
     let longs = [(); 4].map(|()| scheduler.enter(&long, 1.0, 100.0, now));
-    assert_eq!([(); 4].map(|()| scheduler.next(now)), [Some(longs[0]), Some(longs[1]), None, None]);
+    for begun in &longs[..2] {
+        assert_eq!(scheduler.next(now), Some(*begun));
+        scheduler.park(*begun, 0.5, now);
+    }
+    assert_eq!(scheduler.next(now), None);
     let short = scheduler.enter(&claim("", "", 1), 1.0, 2.0, now);
     assert_eq!(scheduler.next(now), Some(short));
 
@@ -303,8 +307,9 @@ fn at_three_times_the_load_answers_begin_every_second_and_are_not_late() {
     let spoken: Vec<f64> = outcome.first.iter().copied().filter(|first| !first.is_nan()).collect();
     let (count, latest) = (spoken.len(), percentile(spoken, 1.0));
     println!(
-        "{count} of {} spoken, goodput {goodput:.3}, gap {gap:.2} s, latest first audio {latest:.2} s, last {:.2} s, longest silence {:.2} s",
+        "{count} of {} spoken, {} refused at once, goodput {goodput:.3}, gap {gap:.2} s, latest first audio {latest:.2} s, last {:.2} s, longest silence {:.2} s",
         texts.len(),
+        outcome.refused,
         percentile(outcome.last.into_iter().filter(|last| !last.is_nan()).collect(), 1.0),
         outcome.silence,
     );

@@ -115,6 +115,24 @@ fn speed_is_kept_to_over_its_whole_range() {
     }
 }
 
+#[test]
+fn at_any_speed_the_voice_is_as_smooth_and_comes_in_short_pieces() {
+    let model = voice();
+    let text = utterance("It was some time before anyone thought of looking in the cellar for the old lamp.");
+    let steepest = |sound: &[f32]| sound.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max);
+    let normal = steepest(&pieces(&*model, &text).concat());
+    for speed in [0.25, 0.5, 1.2, 2.0, 4.0] {
+        let pieces = pieces(&*model, &Utterance { speed, ..text.clone() });
+        assert!(pieces[0].len() <= RATE, "{} samples at first at {speed}", pieces[0].len());
+        // What the decoder looks ahead comes with the last piece, and is drawn out too.
+        let longest = 2.0 + 0.5 * (1.0 / speed).max(1.0);
+        let seconds = |piece: &Vec<f32>| piece.len() as f32 / RATE as f32;
+        assert!(pieces.iter().map(seconds).all(|piece| piece <= longest), "a long piece at {speed}");
+        let step = steepest(&pieces.concat());
+        assert!(step < 1.3 * normal, "a step of {step} at {speed}, of {normal} at 1.0");
+    }
+}
+
 /// Runs of quiet samples of a fifth of a second and more, as (start, end).
 fn pauses(sound: &[f32]) -> Vec<(usize, usize)> {
     let mut loud: Vec<usize> = (0..sound.len()).filter(|index| sound[*index].abs() >= 0.01).collect();

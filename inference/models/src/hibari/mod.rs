@@ -1,7 +1,8 @@
 //! The hibari voice: a small non-autoregressive network on candle.
 //!
 //! [`text`] turns text into phonemes; [`prosody`] says how long, how high and
-//! how loud each is; [`decoder`] predicts spectra; [`synth`] makes them sound.
+//! how loud each is; [`decoder`] predicts spectra; [`synth`] makes them sound;
+//! [`stretch`] makes the sound as long as the speed says.
 
 pub mod text;
 
@@ -17,6 +18,7 @@ mod parity;
 mod pieces;
 mod prosody;
 mod pulses;
+mod stretch;
 mod synth;
 mod transformer;
 mod trim;

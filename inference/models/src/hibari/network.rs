@@ -9,6 +9,7 @@ use super::{
     pace,
     pieces::Lengths,
     prosody::{Options, Prosody, ProsodyNet},
+    stretch::Stretch,
     synth::{HOP, Synth, Transforms},
     weights::Weights,
 };
@@ -48,14 +49,18 @@ impl Network {
                 symbols.len()
             )));
         }
-        let (f0, frames) = self.paced(symbols, speed).map_err(failed)?;
-        let total = f0.len() * HOP;
+        let (prosody, frames) = self.plan(symbols, pace::planned(speed)).map_err(failed)?;
+        let planned = prosody.f0.len() * HOP;
+        let total = pace::samples(prosody.unhurried, speed);
         let mut decoding = self.decode(frames);
-        let mut synth = Synth::new(&self.transforms, &f0, &mut so_far.noise);
+        let mut synth = Synth::new(&self.transforms, &prosody.f0, &mut so_far.noise);
+        let mut stretch = Stretch::new(planned, total);
         let mut sent = 0;
         while sent < total {
-            let spectra = decoding.next(so_far.lengths.next()).map_err(failed)?;
-            let mut samples = synth.push(&spectra).map_err(failed)?;
+            // No piece takes longer to make, or longer to hear.
+            let frames = so_far.lengths.next() * planned.min(total) / total.max(1);
+            let spectra = decoding.next(frames.max(1)).map_err(failed)?;
+            let mut samples = stretch.push(&synth.push(&spectra).map_err(failed)?);
             if !finish(&mut samples, sent, total) {
                 return Err(SpeechError::Inference("the samples are not numbers".to_owned()));
             }
@@ -73,14 +78,6 @@ impl Network {
         let prosody = self.prosody.forward(&symbols, speed)?;
         let frames = self.decoder.prepare(&symbols, &prosody)?;
         Ok((prosody, frames))
-    }
-
-    /// The pitch and the frames of a sentence at any speed.
-    fn paced(&self, symbols: &[u32], speed: f32) -> candle_core::Result<(Vec<f32>, Tensor)> {
-        let (prosody, frames) = self.plan(symbols, pace::planned(speed))?;
-        let kept = pace::paced(&prosody, speed);
-        let f0 = kept.iter().map(|frame| prosody.f0[*frame as usize]).collect();
-        Ok((f0, frames.index_select(&Tensor::new(&kept[..], &Device::Cpu)?, 0)?))
     }
 
     /// The spectra of a planned sentence.

@@ -17,6 +17,11 @@ const STILL_SENT: Duration = Duration::from_secs(5);
 /// How long connections have to end once nothing is in progress on them.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// tokio wakes its driver, at the price of a system call, for a timer that is due
+/// before all others; and every request sets one, for its second attempt, which is
+/// due in 50 ms at least. Where something is always due sooner, it need not.
+const PULSE: Duration = Duration::from_millis(40);
+
 /// Why the gateway ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -122,10 +127,18 @@ fn follow(args: &Args, client: Client, gateway: &Arc<Gateway>) -> Tasks {
     let route = cluster::follow_route(client, place, Arc::clone(gateway), slices);
     tasks.begin("the watch of the route table", route);
     tasks.begin("the check of the pods", probe::check_pods(Arc::clone(gateway)));
+    tasks.begin("the pulse", pulse());
     if let Some(folder) = args.api_keys.clone() {
         tasks.begin("the reading of the API keys", tier::follow(folder, Arc::clone(&gateway.keys)));
     }
     tasks
+}
+
+async fn pulse() {
+    let mut pulse = tokio::time::interval(PULSE);
+    loop {
+        pulse.tick().await;
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ pub(crate) enum SendError {
 
 /// A connection that stands.
 struct Connection {
+    /// What requests on it name as their host.
+    host: HeaderValue,
     sender: http1::SendRequest<Full<Bytes>>,
     /// None when it is over: whoever still waits for something then hears so.
     driver: Option<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>,
@@ -70,9 +72,6 @@ impl Client {
         mut request: Request<Full<Bytes>>,
         pod: SocketAddr,
     ) -> Result<Response<Answering>, SendError> {
-        if let Ok(host) = HeaderValue::try_from(pod.to_string()) {
-            request.headers_mut().insert(header::HOST, host);
-        }
         loop {
             let kept = self.idle().take(pod, Instant::now());
             let is_kept = kept.is_some();
@@ -80,6 +79,7 @@ impl Client {
                 Some(connection) => connection,
                 None => Box::new(connect(pod).await?),
             };
+            request.headers_mut().insert(header::HOST, connection.host.clone());
             match connection.exchange(request).await {
                 Ok(response) => {
                     let client = self.clone();
@@ -106,7 +106,9 @@ async fn connect(pod: SocketAddr) -> Result<Connection, SendError> {
     socket.set_nodelay(true).map_err(SendError::Connect)?;
     let (sender, driver) =
         http1::Builder::new().max_buf_size(READ_AHEAD).handshake(TokioIo::new(socket)).await?;
-    Ok(Connection { sender, driver: Some(driver) })
+    // An address always is a header's value.
+    let host = HeaderValue::try_from(pod.to_string()).unwrap_or(HeaderValue::from_static(""));
+    Ok(Connection { host, sender, driver: Some(driver) })
 }
 
 impl Connection {

@@ -34,6 +34,8 @@ use crate::{
 
 /// What `x-tts-degraded` says of an answer by another pool than the first.
 const BACKUP: &str = "backup";
+/// As many headers as a request to a pod or an answer mostly has, at most.
+pub(crate) const MOST_HEADERS: usize = 12;
 
 /// The speech port. Its paths are too few, and its requests too many, for a router
 /// with layers and boxed bodies.
@@ -352,7 +354,7 @@ fn patience(route: &Route) -> Duration {
 
 /// Headers by which the pod's log line can be found.
 pub(crate) fn traced(record: &Record) -> HeaderMap {
-    let mut map = HeaderMap::new();
+    let mut map = HeaderMap::with_capacity(MOST_HEADERS);
     map.insert(HeaderName::from_static(headers::TRACE_PARENT), record.trace().header());
     if let Ok(id) = HeaderValue::from_str(record.request_id()) {
         map.insert(HeaderName::from_static(headers::REQUEST_ID), id);

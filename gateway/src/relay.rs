@@ -19,7 +19,8 @@ use ttsfleet_serving::{Failure, NO_STORE, Record};
 use ttsfleet_wire::{error::ErrorCode, headers};
 
 use crate::{
-    attempts::Answered, call::Call, client::Answering, events::Events, limit::Limited, upstream::Answer,
+    attempts::Answered, call::Call, client::Answering, events::Events, front::MOST_HEADERS, limit::Limited,
+    upstream::Answer,
 };
 
 /// The answer was cut off; the connection shows it by ending without an end.
@@ -43,6 +44,7 @@ pub(crate) fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Du
     let Answered { answer: Answer { head, first, rest, .. }, call, attempts, .. } = answered;
     let mut response = Response::new(());
     *response.status_mut() = head.status;
+    *response.headers_mut() = HeaderMap::with_capacity(MOST_HEADERS);
     for name in &PASSED {
         if let Some(value) = head.headers.get(name) {
             response.headers_mut().insert(name, value.clone());
@@ -82,6 +84,7 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 }
 
 /// An answer's body.
+#[allow(clippy::large_enum_variant, reason = "nearly all are relayed, and a box for each would cost more")]
 pub enum Sending {
     /// A pod's, as it comes.
     Relayed(Relay),

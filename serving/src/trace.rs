@@ -19,13 +19,13 @@ impl TraceParent {
     /// The start of a trace of its own.
     pub fn new_root(sampled: bool) -> Self {
         let trace = rand::random::<NonZero<u128>>();
-        Self(format!("00-{trace:032x}-{}-{:02x}", new_span(), u8::from(sampled)))
+        Self(format!("00-{trace:032x}-{:016x}-{:02x}", new_span(), u8::from(sampled)))
     }
 
     /// A call made on behalf of this one.
     pub fn child(&self) -> Self {
         let Self(text) = self;
-        Self(format!("{}{}{}", &text[..36], new_span(), &text[52..]))
+        Self(format!("{}{:016x}{}", &text[..36], new_span(), &text[52..]))
     }
 
     /// 32 hexadecimal digits.
@@ -51,8 +51,8 @@ impl TraceParent {
     }
 }
 
-fn new_span() -> String {
-    format!("{:016x}", rand::random::<NonZero<u64>>())
+fn new_span() -> NonZero<u64> {
+    rand::random()
 }
 
 fn is_valid(text: &str) -> bool {

@@ -14,7 +14,6 @@ pub mod listen;
 mod metrics;
 mod mix;
 pub mod normalise;
-mod numbers;
 pub mod pair;
 mod prompts;
 mod queue;

@@ -1,8 +1,13 @@
 //! Texts and transcripts in one form, so that only what is said differs.
 
+use std::sync::LazyLock;
+
+use ttsfleet_reading::{Normalizer, Words, Written, chinese, plain_signs};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::numbers;
+/// Writes out what is not words in English texts; none if its tables were
+/// unusable, which a test rules out.
+static ENGLISH: LazyLock<Option<Normalizer>> = LazyLock::new(|| Normalizer::new(Words::common()).ok());
 
 /// How a text is written, and so how it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,22 +43,29 @@ impl Script {
 /// A text without what a voice does not say: case, punctuation, ways to write
 /// the same number. `script` is that of the text meant, also for a transcript.
 pub fn normalise(text: &str, script: Script) -> String {
-    let text: String = text.nfkc().collect::<String>().to_lowercase();
+    let text: String = if script == Script::Latin { written_out(text) } else { text.nfkc().collect() };
+    let text = text.to_lowercase();
     let said = match script {
-        Script::Latin => words(&text, numbers::english).join(" "),
-        Script::Han => words(&text, numbers::chinese).concat(),
+        Script::Latin => words(&text, |number| number.in_english()).join(" "),
+        Script::Han => words(&text, |number| vec![chinese::number(number)]).concat(),
         Script::Other => words(&text, |number| vec![number.digits.to_owned()]).join(" "),
     };
     // Marks that punctuation held apart may now belong together.
     said.nfkc().collect()
 }
 
-fn words(text: &str, spoken: impl Fn(&numbers::Written<'_>) -> Vec<String>) -> Vec<String> {
+/// As the voice reads it, but for plain numbers.
+fn written_out(text: &str) -> String {
+    let plain: String = plain_signs(text).nfkc().collect();
+    ENGLISH.as_ref().map_or_else(|| plain.clone(), |english| english.normalize(&plain))
+}
+
+fn words(text: &str, spoken: impl Fn(&Written<'_>) -> Vec<String>) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = text;
     let mut currency = None;
     while let Some(first) = rest.chars().next() {
-        let length = if let Some(number) = numbers::Written::at_start(rest) {
+        let length = if let Some(number) = Written::at_start(rest) {
             words.extend(spoken(&number));
             words.extend(currency.take());
             number.length
@@ -125,6 +137,9 @@ mod tests {
     #[case::wide_letters("Ｈｅｌｌｏ ﬁne", "hello fine")]
     #[case::numbers("42 cats and 3.5 dogs", "forty two cats and three point five dogs")]
     #[case::ordinals("the 21st of May", "the twenty first of may")]
+    #[case::cents("$5.5 or €5,50", "five dollars and fifty cents or five euros and fifty cents")]
+    #[case::titles("Dr. Lee vs. Mr. Day", "doctor lee versus mister day")]
+    #[case::times("at 3:45pm", "at three forty five p m")]
     #[case::money("$1,250 or 3% & more", "one thousand two hundred fifty dollars or three percent and more")]
     #[case::mixed("mp3s", "mp three s")]
     #[case::nothing("… ?!", "")]

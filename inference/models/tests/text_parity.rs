@@ -1,10 +1,13 @@
 //! The frontend against the Python package it stands in for, over a corpus
 //! that `phonemes/generate.py` makes.
 //!
-//! The rate was 0.12 % when measured. What is left is deliberate, and tested by
-//! name in `text_readings.rs`:
+//! The rate was 0.15 % when measured. What is left is deliberate, and tested by
+//! name in `text_readings.rs` and `readings.rs`:
 //!
 //! - abbreviations before a number do not end a sentence ("Apt. 5");
+//! - a version's zero is said ("Version 2.0"), and house numbers are read in two
+//!   parts ("450 Water Street");
+//! - "x < y" is "x is less than y";
 //! - numbers that the tagger takes for punctuation are read ("-18");
 //! - brackets after the end of a sentence are kept, double spaces are not.
 //!
@@ -16,6 +19,9 @@ use flate2::read::GzDecoder;
 use ttsfleet_models::{ModelFolder, hibari::text::Frontend};
 
 const REFERENCE: &[u8] = include_bytes!("phonemes/reference.tsv.gz");
+/// What the package makes of "King Charles III": "King the zeroth Charles". Such
+/// lines are wrong, and left out.
+const ZEROTH: &str = "ɪɹOθ";
 /// Errors for each phoneme, stress marks and spaces included.
 const MAX_ERROR_RATE: f64 = 0.002;
 
@@ -27,7 +33,7 @@ fn phonemes_agree_with_the_python_package() {
     GzDecoder::new(REFERENCE).read_to_string(&mut reference).unwrap();
 
     let (mut errors, mut phonemes, mut different) = (0, 0, BTreeSet::new());
-    for line in reference.lines() {
+    for line in reference.lines().filter(|line| !line.contains(ZEROTH)) {
         let (text, expected) = line.split_once('\t').unwrap();
         let sentences = frontend.sentences(text).unwrap();
         let actual = sentences.into_iter().map(|sentence| sentence.phonemes).collect::<Vec<_>>().join(" ");
@@ -38,7 +44,7 @@ fn phonemes_agree_with_the_python_package() {
             different.insert(format!("{distance:3} {text}\n    we   {actual}\n    they {expected}"));
         }
     }
-    let sentences = reference.lines().count();
+    let sentences = reference.lines().filter(|line| !line.contains(ZEROTH)).count();
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     let rate = errors as f64 / phonemes as f64;
     for line in &different {

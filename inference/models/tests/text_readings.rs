@@ -83,7 +83,7 @@ fn ranges_say_both_ends() {
     same("5-10%", "five to ten percent");
     same("from 3 -1.5%", "from three minus one point five percent");
     same("$5-$10", "five dollars to ten dollars");
-    same("9am-5pm", "nine am to five pm");
+    same("9am-5pm", "nine A.M. to five P.M.");
     same("9:00-17:00", "nine o'clock to seventeen o'clock");
 }
 

@@ -2,10 +2,18 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use ttsfleet_reading::{Normalizer, Words, plain_signs};
+
 use super::{
-    characters, normalize::Normalizer, pronounce::Pronouncer, split, stress::is_audible, tables::read_json,
+    characters,
+    pronounce::Pronouncer,
+    split,
+    stress::is_audible,
+    tables::{read_json, unusable},
 };
 use crate::{FolderError, ModelFolder, SpeechError};
+
+const WORDS: &str = "normalize.json";
 
 /// Turns text into phonemes of the voice's alphabet. Shared by all threads.
 pub struct Frontend {
@@ -32,9 +40,10 @@ impl Frontend {
     /// # Errors
     /// [`FolderError::Missing`] or [`FolderError::Weights`], naming the table.
     pub fn load(folder: &ModelFolder) -> Result<Self, FolderError> {
+        let words: Words = read_json(folder, WORDS)?;
         let vocabulary: BTreeMap<char, u32> = read_json(folder, "vocab.json")?;
         Ok(Self {
-            normalizer: Normalizer::load(folder)?,
+            normalizer: Normalizer::new(words).map_err(|error| unusable(WORDS, error))?,
             pronouncer: Pronouncer::load(folder)?,
             alphabet: vocabulary.into_keys().collect(),
             languages: folder.manifest().languages.join(", "),
@@ -47,7 +56,7 @@ impl Frontend {
     /// [`SpeechError::UnsupportedScript`], [`SpeechError::NothingToSpeak`], or
     /// [`SpeechError::Inference`] when the network for unknown words fails.
     pub fn sentences(&self, text: &str) -> Result<Vec<Sentence>, SpeechError> {
-        let cleaned = characters::clean(text, &self.languages)?;
+        let cleaned = characters::clean(&plain_signs(text), &self.languages)?;
         let mut sentences = Vec::new();
         for sentence in split::sentences(&cleaned, &self.normalizer) {
             let phonemes = self.phonemes(sentence)?;

@@ -58,10 +58,10 @@ impl Lexicon {
         };
         let place = Place { tag: Some(&token.tag), stress, context: Some(context) };
         if let Some(phonemes) = self.word(&word, place) {
-            return Some(numerals::with_currency(self, phonemes, token.currency));
+            return Some(phonemes);
         }
         if numerals::is_number(&word, token.is_head) {
-            return numerals::pronounce(self, &word, token.currency, token.is_head);
+            return numerals::pronounce(self, &word, token.is_head);
         }
         None
     }

@@ -2,22 +2,18 @@
 //!
 //! A text passes through these steps, each a module:
 //! [`characters`] refuses foreign scripts and drops what cannot be spoken,
-//! [`split`] cuts sentences, [`normalize`] writes out what is not words (times,
-//! dates, units, addresses), [`tokenizer`] and [`tagger`] find words and their
+//! [`split`] cuts sentences, [`ttsfleet_reading`] writes out what is not words
+//! (times, dates, units, money, addresses), [`tokenizer`] and [`tagger`] find words and their
 //! part of speech, and [`pronounce`] looks them up in the [`lexicon`], reads
 //! [`numerals`] and asks the [`oov`] network about unknown words.
 
-mod addresses;
 mod characters;
 mod dictionary;
 mod frontend;
 mod lexicon;
-mod normalize;
-mod numbers;
 mod numerals;
 mod oov;
 mod pronounce;
-mod readings;
 mod split;
 mod stress;
 mod tables;

@@ -92,12 +92,9 @@ impl Pronouncer {
     /// Splits tokens into pieces and gathers pieces without space between them.
     fn words(&self, tokens: Vec<Token>) -> Vec<Word> {
         let mut words: Vec<Word> = Vec::new();
-        let mut currency = None;
-        let mut tokens = tokens.into_iter().peekable();
-        while let Some(token) = tokens.next() {
-            let number_next = tokens.peek().is_some_and(|next| next.tag == "CD");
+        for token in tokens {
             let mut pieces = self.pieces(&token);
-            decide(&mut pieces, &mut currency, number_next);
+            decide(&mut pieces);
             pieces.into_iter().for_each(|piece| append(&mut words, piece));
         }
         words
@@ -165,7 +162,7 @@ impl Pronouncer {
         for piece in self.fallback_piece.find_iter(word).map_while(Result::ok) {
             let piece = piece.as_str();
             let phonemes = if piece.starts_with(|c: char| c.is_ascii_digit()) {
-                numerals::pronounce(&self.lexicon, piece, None, false).unwrap_or_default()
+                numerals::pronounce(&self.lexicon, piece, false).unwrap_or_default()
             } else if piece.starts_with(char::is_alphabetic) {
                 self.guess(piece)?
             } else {
@@ -187,28 +184,18 @@ impl Pronouncer {
     }
 }
 
-/// Settles punctuation, currency signs and "2" between letters.
-fn decide(pieces: &mut [Token], currency: &mut Option<char>, number_next: bool) {
+/// Settles punctuation and "2" between letters.
+fn decide(pieces: &mut [Token]) {
     let ends: Vec<_> =
         pieces.iter().map(|piece| (piece.text.chars().next(), piece.text.chars().last())).collect();
     let count = pieces.len();
     for (index, piece) in pieces.iter_mut().enumerate() {
         let tag = piece.tag.as_str();
         let dash = matches!(piece.text.as_str(), "-" | "–");
-        if let Some(sign) = numerals::is_currency(&piece.text) {
-            *currency = Some(sign);
-            piece.phonemes = Some(String::new());
-        } else if tag == ":" && dash {
+        if tag == ":" && dash {
             piece.phonemes = Some("—".to_owned());
         } else if is_punctuation(tag, &piece.text) {
-            *currency = None;
             piece.phonemes = Some(punctuation(tag, &piece.text));
-        } else if currency.is_some() {
-            if tag != "CD" {
-                *currency = None;
-            } else if index + 1 == count && !number_next {
-                piece.currency = *currency;
-            }
         } else if piece.text == "2" && index > 0 && index + 1 < count {
             let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
             if letter(ends[index - 1].1) && letter(ends[index + 1].0) {

@@ -1,6 +1,6 @@
 //! Cutting text into sentences, and long sentences into parts.
 
-use super::normalize::Normalizer;
+use ttsfleet_reading::Normalizer;
 
 /// The network was trained on lines up to about this many phonemes.
 pub(super) const MAX_PHONEMES: usize = 400;
@@ -47,7 +47,9 @@ fn ends_sentence(before: &str, after: &str, normalizer: &Normalizer) -> bool {
     let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
     let number_follows = next.is_ascii_digit() && normalizer.is_abbreviation(word);
     let never = NEVER_LAST.contains(&word.to_lowercase().as_str());
-    !(normalizer.is_title(word) || initial || number_follows || never)
+    let title = normalizer.is_title(word)
+        && !normalizer.ends_in_street(&unstopped[..unstopped.len() - word.len()], word, after);
+    !(title || initial || number_follows || never)
 }
 
 /// Parts of at most [`MAX_PHONEMES`]: whole clauses if possible, else words,

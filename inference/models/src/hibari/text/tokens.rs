@@ -12,8 +12,6 @@ pub(super) struct Token {
     pub(super) phonemes: Option<String>,
     /// What to read instead of the text.
     pub(super) alias: Option<&'static str>,
-    /// Currency sign this number is an amount of.
-    pub(super) currency: Option<char>,
     /// Whether it begins a written word.
     pub(super) is_head: bool,
     /// Whether a gap is spoken before it although none is written.
@@ -41,7 +39,6 @@ pub(super) fn merge(pieces: &[Token]) -> Token {
         text,
         tag: heaviest(pieces).map(|piece| piece.tag.clone()).unwrap_or_default(),
         spaced: pieces.last().is_some_and(|piece| piece.spaced),
-        currency: pieces.iter().filter_map(|piece| piece.currency).max(),
         is_head: first.is_some_and(|piece| piece.is_head),
         gap_before: first.is_some_and(|piece| piece.gap_before),
         ..Token::default()

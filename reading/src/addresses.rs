@@ -6,7 +6,7 @@ const SPOKEN_ENDINGS: [&str; 9] = ["com", "org", "net", "gov", "biz", "dev", "ap
 const MAX_SPELLED: usize = 3;
 
 /// "example dot com slash path", and the punctuation after the address.
-pub(super) fn web(address: &str) -> String {
+pub fn web(address: &str) -> String {
     let trimmed =
         address.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}', '\'', '’', '*', '_']);
     let after = &address[trimmed.len()..];
@@ -16,7 +16,7 @@ pub(super) fn web(address: &str) -> String {
 }
 
 /// "john dot doe at example dot com".
-pub(super) fn mail(address: &str) -> String {
+pub fn mail(address: &str) -> String {
     let (user, host) = address.rsplit_once('@').unwrap_or((address, ""));
     format!("{} at {}", signs(user).trim(), host_name(host))
 }
@@ -39,7 +39,7 @@ fn host_name(host: &str) -> String {
 }
 
 /// Names the signs of an address.
-fn signs(part: &str) -> String {
+pub fn signs(part: &str) -> String {
     let mut said = String::new();
     for c in part.chars() {
         match c {
@@ -64,14 +64,14 @@ fn signs(part: &str) -> String {
 }
 
 /// Digit by digit, a pause where the number is written with a gap.
-pub(super) fn telephone(number: &str) -> String {
+pub fn telephone(number: &str) -> String {
     let plus = if number.starts_with('+') { "plus " } else { "" };
     let groups = number.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty());
     format!("{plus}{}", groups.map(spaced).collect::<Vec<_>>().join(", "))
 }
 
 /// A long run of digits, in groups of three with the rest in the last.
-pub(super) fn digits(run: &str) -> String {
+pub fn digits(run: &str) -> String {
     let mut groups = Vec::new();
     let mut rest = run;
     while rest.len() > 4 {
@@ -83,7 +83,8 @@ pub(super) fn digits(run: &str) -> String {
     groups.join(", ")
 }
 
-fn spaced(digits: &str) -> String {
+/// Each digit by itself.
+pub fn spaced(digits: &str) -> String {
     digits.chars().map(|digit| digit.to_string()).collect::<Vec<_>>().join(" ")
 }
 

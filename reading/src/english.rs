@@ -1,4 +1,5 @@
-//! Numbers in words. They come as decimal digits of any length.
+//! Numbers in English words, as an American reads them. They come as decimal
+//! digits of any length.
 
 const ONES: [&str; 20] = [
     "zero",
@@ -48,9 +49,9 @@ const ORDINALS: [(&str, &str); 7] = [
     ("twelve", "twelfth"),
 ];
 
-/// "one hundred and twenty-three"; numbers beyond the named scales go digit by
+/// "one hundred twenty-three"; numbers beyond the named scales go digit by
 /// digit. Anything but ASCII digits is skipped.
-pub(super) fn cardinal(digits: &str) -> String {
+pub fn cardinal(digits: &str) -> String {
     let digits: Vec<usize> =
         digits.bytes().filter(u8::is_ascii_digit).map(|d| usize::from(d - b'0')).collect();
     let first = digits.iter().position(|digit| *digit != 0);
@@ -63,9 +64,6 @@ pub(super) fn cardinal(digits: &str) -> String {
     }
     let mut parts = Vec::new();
     for (scale, group) in groups.iter().enumerate().rev().filter(|(_, group)| **group > 0) {
-        if scale == 0 && *group < 100 && groups.len() > 1 {
-            parts.push("and".to_owned());
-        }
         parts.push(below_thousand(*group));
         if scale > 0 {
             parts.push(SCALES[scale].to_owned());
@@ -79,7 +77,7 @@ fn spell(digits: &[usize]) -> String {
 }
 
 /// Each digit by its name: "zero zero seven".
-pub(super) fn digit_names(digits: &str) -> String {
+pub fn digit_names(digits: &str) -> String {
     let digits = digits.bytes().filter(u8::is_ascii_digit).map(|digit| usize::from(digit - b'0'));
     spell(&digits.collect::<Vec<_>>())
 }
@@ -95,12 +93,12 @@ fn below_thousand(number: usize) -> String {
     match (hundreds, rest) {
         (0, _) => tens,
         (_, 0) => format!("{} hundred", ONES[hundreds]),
-        _ => format!("{} hundred and {tens}", ONES[hundreds]),
+        _ => format!("{} hundred {tens}", ONES[hundreds]),
     }
 }
 
-/// "one hundred and twenty-third".
-pub(super) fn ordinal(digits: &str) -> String {
+/// "one hundred twenty-third".
+pub fn ordinal(digits: &str) -> String {
     let cardinal = cardinal(digits);
     let split = cardinal.rfind([' ', '-']).map_or(0, |at| at + 1);
     let (head, last) = cardinal.split_at(split);
@@ -113,8 +111,8 @@ pub(super) fn ordinal(digits: &str) -> String {
     }
 }
 
-/// A year of four digits: "nineteen oh-five", "two thousand and five".
-pub(super) fn year(digits: &str) -> String {
+/// A year of four digits: "nineteen oh-five", "two thousand five".
+pub fn year(digits: &str) -> String {
     let Some((high, low)) = digits.split_at_checked(2).filter(|(high, low)| high.len() == low.len()) else {
         return cardinal(digits);
     };
@@ -130,11 +128,25 @@ pub(super) fn year(digits: &str) -> String {
 }
 
 /// "three point one four"; zeros at the end are not said.
-pub(super) fn decimal(number: &str) -> String {
+pub fn decimal(number: &str) -> String {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     match fraction.trim_end_matches('0') {
         "" => cardinal(whole),
         fraction => format!("{} point {}", cardinal(whole), digit_names(fraction)),
+    }
+}
+
+/// A number as it is written, by itself: digits, perhaps with thousands
+/// separated by commas, a point and a fraction.
+pub fn number(written: &str) -> String {
+    let plain = written.replace(',', "");
+    let digits_only = plain.len() == written.len() && !plain.contains('.');
+    match plain.strip_prefix('.') {
+        Some(fraction) => format!("point {}", digit_names(fraction)),
+        // Codes such as "007" are read digit by digit.
+        None if digits_only && plain.len() > 1 && plain.starts_with('0') => digit_names(&plain),
+        None if digits_only && plain.len() == 4 => year(&plain),
+        None => decimal(&plain),
     }
 }
 
@@ -147,12 +159,12 @@ mod tests {
         assert_eq!(cardinal("0"), "zero");
         assert_eq!(cardinal("00000"), "zero");
         assert_eq!(cardinal("40"), "forty");
-        assert_eq!(cardinal("123"), "one hundred and twenty-three");
-        assert_eq!(cardinal("1001"), "one thousand and one");
+        assert_eq!(cardinal("123"), "one hundred twenty-three");
+        assert_eq!(cardinal("1001"), "one thousand one");
         assert_eq!(cardinal("1000000"), "one million");
         assert_eq!(
             cardinal("12345678"),
-            "twelve million three hundred and forty-five thousand six hundred and seventy-eight"
+            "twelve million three hundred forty-five thousand six hundred seventy-eight"
         );
     }
 
@@ -168,7 +180,7 @@ mod tests {
         assert_eq!(ordinal("12"), "twelfth");
         assert_eq!(ordinal("20"), "twentieth");
         assert_eq!(ordinal("31"), "thirty-first");
-        assert_eq!(ordinal("103"), "one hundred and third");
+        assert_eq!(ordinal("103"), "one hundred third");
         assert_eq!(ordinal("1000"), "one thousandth");
     }
 
@@ -178,9 +190,26 @@ mod tests {
         assert_eq!(year("1905"), "nineteen oh-five");
         assert_eq!(year("1900"), "nineteen hundred");
         assert_eq!(year("2000"), "two thousand");
-        assert_eq!(year("2005"), "two thousand and five");
+        assert_eq!(year("2005"), "two thousand five");
         assert_eq!(year("2026"), "twenty twenty-six");
         assert_eq!(year("0042"), "forty-two");
+    }
+
+    #[test]
+    fn numbers_are_read_by_how_they_are_written() {
+        for (written, words) in [
+            ("0", "zero"),
+            ("305", "three hundred five"),
+            ("1,000", "one thousand"),
+            ("1906", "nineteen oh-six"),
+            ("1,999", "one thousand nine hundred ninety-nine"),
+            ("007", "zero zero seven"),
+            ("3.14", "three point one four"),
+            (".5", "point five"),
+            ("1,234.5", "one thousand two hundred thirty-four point five"),
+        ] {
+            assert_eq!(number(written), words);
+        }
     }
 
     #[test]

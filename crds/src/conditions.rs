@@ -15,12 +15,15 @@ pub enum ConditionType {
     Degraded,
     /// What was found of the newest model: true once it was let through.
     QualityGate,
+    /// Answers do not say that they are synthetic speech, as the spec asks; there
+    /// is no such condition otherwise.
+    Unmarked,
 }
 
 impl ConditionType {
     /// All types, in the order they are reported.
-    pub const ALL: [Self; 5] =
-        [Self::Ready, Self::Available, Self::Progressing, Self::Degraded, Self::QualityGate];
+    pub const ALL: [Self; 6] =
+        [Self::Ready, Self::Available, Self::Progressing, Self::Degraded, Self::QualityGate, Self::Unmarked];
 }
 
 /// The reason of a condition.
@@ -107,6 +110,8 @@ pub enum Reason {
     Paused,
     /// The pods of a comparison find no place to run.
     ShadowUnschedulable,
+    /// spec.marking is off.
+    MarkingDisabled,
 }
 
 impl fmt::Display for ConditionType {

@@ -4,8 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Api, Expose, Gateway, Limits, Model, Observability, Resilience, Resources, Rollout, Routing, Scheduling,
-    TtsDeploymentStatus, rules,
+    Api, Expose, Gateway, Limits, Marking, Model, Observability, Resilience, Resources, Rollout, Routing,
+    Scheduling, TtsDeploymentStatus, rules,
 };
 
 /// What a fleet shall be. Every field has a default: `spec: {}` is a fleet of
@@ -99,6 +99,10 @@ pub struct TtsDeploymentSpec {
     /// What the fleet tells about its work.
     #[serde(default)]
     pub observability: Observability,
+
+    /// What audio says of where it comes from.
+    #[serde(default)]
+    pub marking: Marking,
 
     /// How the fleet is reached from outside the cluster. Empty: not at all.
     #[serde(default)]
@@ -220,6 +224,7 @@ impl Default for TtsDeploymentSpec {
             resilience: Resilience::default(),
             rollout: Rollout::default(),
             observability: Observability::default(),
+            marking: Marking::default(),
             expose: Expose::default(),
             drain_timeout: default_drain_timeout(),
         }

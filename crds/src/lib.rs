@@ -13,6 +13,7 @@ mod gates;
 mod gateway;
 mod generate;
 pub mod labels;
+mod marking;
 mod model;
 mod resilience;
 mod resources;
@@ -31,6 +32,7 @@ pub use gates::{
 };
 pub use gateway::{Expose, Gateway, GatewayResources, HttpRoute, Ingress, ParentRef};
 pub use generate::{GeneratedFile, generate};
+pub use marking::Marking;
 pub use model::{Model, Source};
 pub use resilience::{Breaker, OnExhausted, QueueBreaker, Resilience, Retries, SlowCallBreaker, Timeouts};
 pub use resources::{Gpu, GpuMode, Resources};

@@ -8,42 +8,40 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 use ttsfleet_serving::NO_STORE;
-use ttsfleet_wire::headers;
+use ttsfleet_wire::{audio::AudioFormat, headers};
 
 /// Samples per second of the files.
 const SAMPLE_RATE: u32 = 24_000;
 
-/// A format, its media type and its empty file: mono. Compressed
-/// formats hold a few milliseconds of silence, as no sound at all is no file.
-struct Format {
-    name: &'static str,
-    content_type: &'static str,
-    file: &'static [u8],
+/// The empty file of a format. Compressed formats hold a few milliseconds of
+/// silence, as no sound at all is no file; bare samples are none.
+fn file(format: AudioFormat) -> &'static [u8] {
+    match format {
+        AudioFormat::Mp3 => include_bytes!("empty/empty.mp3"),
+        AudioFormat::Opus => include_bytes!("empty/empty.opus"),
+        AudioFormat::Aac => include_bytes!("empty/empty.aac"),
+        AudioFormat::Flac => include_bytes!("empty/empty.flac"),
+        AudioFormat::Wav => include_bytes!("empty/empty.wav"),
+        AudioFormat::Pcm | AudioFormat::Mulaw | AudioFormat::Alaw => &[],
+    }
 }
-
-/// All formats that pods speak; the first is the default.
-const FORMATS: [Format; 5] = [
-    Format { name: "mp3", content_type: "audio/mpeg", file: include_bytes!("empty/empty.mp3") },
-    Format { name: "opus", content_type: "audio/ogg; codecs=opus", file: include_bytes!("empty/empty.opus") },
-    Format { name: "flac", content_type: "audio/flac", file: include_bytes!("empty/empty.flac") },
-    Format { name: "wav", content_type: "audio/wav", file: include_bytes!("empty/empty.wav") },
-    Format { name: "pcm", content_type: "audio/pcm", file: &[] },
-];
 
 /// The answer with an empty file of that format; none for a format that no pod
 /// speaks.
 pub fn answer(format: Option<&str>, events: bool) -> Option<Response> {
-    let name = format.unwrap_or(FORMATS[0].name);
-    let format = FORMATS.iter().find(|format| format.name == name)?;
+    let format = format.map_or(Some(AudioFormat::ALL[0]), AudioFormat::from_name)?;
+    let (file, rate) = (file(format), format.rate_for(SAMPLE_RATE));
     let (content_type, body) = if events {
-        ("text/event-stream", Body::from(in_events(format.file)))
+        ("text/event-stream".to_owned(), Body::from(in_events(file)))
     } else {
-        (format.content_type, Body::from(format.file))
+        (format.content_type(rate), Body::from(file))
     };
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(content_type) = content_type.parse() {
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    }
     response.headers_mut().insert(headers::DEGRADED, HeaderValue::from_static(headers::EMPTY_AUDIO));
-    response.headers_mut().insert(headers::SAMPLE_RATE, SAMPLE_RATE.into());
+    response.headers_mut().insert(headers::SAMPLE_RATE, rate.into());
     response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     Some(response)
 }
@@ -68,11 +66,8 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("mp3")]
-    #[case("flac")]
-    #[case("wav")]
-    fn a_decoder_finds_a_track_of_the_voices_rate(#[case] name: &str) {
-        let file = FORMATS.iter().find(|format| format.name == name).unwrap().file;
+    fn a_decoder_finds_a_track_of_the_voices_rate(#[values("mp3", "aac", "flac", "wav")] name: &str) {
+        let file = file(AudioFormat::from_name(name).unwrap());
         let source = MediaSourceStream::new(Box::new(std::io::Cursor::new(file)), Default::default());
         let (options, metadata) = (FormatOptions::default(), MetadataOptions::default());
         let mut hint = Hint::new();
@@ -85,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_opus_file_has_its_two_headers_and_a_last_page() {
-        let file = FORMATS[1].file;
+        let file = file(AudioFormat::Opus);
         let pages: Vec<usize> =
             file.windows(4).enumerate().filter(|(_, four)| four == b"OggS").map(|(place, _)| place).collect();
         assert!(pages.len() >= 3, "{pages:?}");

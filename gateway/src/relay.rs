@@ -29,13 +29,14 @@ use crate::{
 struct CutOff;
 
 /// Headers of a pod's answer that its caller gets.
-const PASSED: [HeaderName; 7] = [
+const PASSED: [HeaderName; 8] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     HeaderName::from_static("x-accel-buffering"),
     HeaderName::from_static(headers::MODEL),
     HeaderName::from_static(headers::DIGEST),
     HeaderName::from_static(headers::SAMPLE_RATE),
+    HeaderName::from_static(headers::SYNTHETIC),
     HeaderName::from_static(headers::QUEUE_MS),
 ];
 

@@ -134,7 +134,9 @@ async fn a_long_text_is_cut_and_the_answer_says_so() {
 #[case("flac", "audio/flac")]
 #[case("mp3", "audio/mpeg")]
 #[case("opus", "audio/ogg; codecs=opus")]
+#[case("aac", "audio/aac")]
 #[case("pcm", "audio/pcm")]
+#[case("mulaw", "audio/PCMU;rate=8000")]
 #[tokio::test]
 async fn when_all_fails_the_caller_gets_a_file_without_sound(
     #[case] format: &str,
@@ -147,7 +149,8 @@ async fn when_all_fails_the_caller_gets_a_file_without_sound(
     assert_eq!(response.headers()["x-tts-degraded"], "empty-audio");
     assert_eq!(response.headers()["content-type"], content_type);
     assert_eq!(response.headers()["cache-control"], "no-store");
-    assert_eq!(response.headers()["x-tts-sample-rate"], "24000");
+    let rate = if format == "mulaw" { "8000" } else { "24000" };
+    assert_eq!(response.headers()["x-tts-sample-rate"], rate);
     let metrics = front.gateway.metrics.encode().unwrap();
     assert!(
         metrics.contains(r#"code="InferenceFailed",status="500""#),

@@ -1,25 +1,22 @@
 //! Audio formats: samples in, bytes out, as they come.
 
+mod aac;
 mod flac;
+mod g711;
+pub(crate) mod marks;
 mod mp3;
 mod opus;
 mod pcm;
+mod resample;
+mod tagged;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wav;
 
-/// A format that `response_format` may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// MPEG layer III, 96 kbit/s or the nearest that the sample rate allows.
-    Mp3,
-    /// Opus in Ogg, 32 kbit/s.
-    Opus,
-    /// FLAC, 16 bits.
-    Flac,
-    /// RIFF, 16 bits.
-    Wav,
-    /// Bare samples, 16 bits, little endian.
-    Pcm,
-}
+use audio_codec_algorithms::{encode_alaw, encode_ulaw};
+use ttsfleet_wire::audio::AudioFormat;
+
+use marks::Marks;
 
 /// An encoder failed; the text says why.
 #[derive(Debug, thiserror::Error)]
@@ -45,61 +42,39 @@ pub(crate) trait Encoder {
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 }
 
-impl Format {
-    /// All formats built in; the first is the default.
-    pub const ALL: [Self; 5] = [Self::Mp3, Self::Opus, Self::Flac, Self::Wav, Self::Pcm];
-
-    /// The format of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.name() == name)
-    }
-
-    /// The name, as in `response_format`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mp3 => "mp3",
-            Self::Opus => "opus",
-            Self::Flac => "flac",
-            Self::Wav => "wav",
-            Self::Pcm => "pcm",
-        }
-    }
-
-    /// Whether it can hold audio of this rate.
-    pub(crate) fn takes(self, sample_rate: u32) -> bool {
-        match self {
-            Self::Mp3 => {
-                [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000].contains(&sample_rate)
-            }
-            Self::Opus => [8_000, 12_000, 16_000, 24_000, 48_000].contains(&sample_rate),
-            Self::Flac | Self::Wav | Self::Pcm => true,
-        }
-    }
-
-    /// The media type of an answer.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Mp3 => "audio/mpeg",
-            Self::Opus => "audio/ogg; codecs=opus",
-            Self::Flac => "audio/flac",
-            Self::Wav => "audio/wav",
-            Self::Pcm => "audio/pcm",
-        }
-    }
-
-    /// An encoder. WAV's makes bare samples: its header holds a length, which
-    /// whoever sends the file knows or not ([`wav::header`]).
-    pub(crate) fn encoder(self, sample_rate: u32) -> Result<Box<dyn Encoder>, EncodeError> {
-        Ok(match self {
-            Self::Mp3 => Box::new(mp3::Mp3::new(sample_rate)),
-            Self::Opus => Box::new(opus::Opus::new(sample_rate)?),
-            Self::Flac => Box::new(flac::Flac::new(sample_rate)?),
-            Self::Wav | Self::Pcm => Box::new(pcm::Pcm),
-        })
-    }
+/// An encoder of that format that takes samples of `own` Hz and sends `sent` Hz,
+/// which the format can hold. WAV's makes bare samples: its header holds a length,
+/// which whoever sends the file knows or not ([`wav::header`]). The file says what
+/// the marks say, where it is one that can.
+pub(crate) fn encoder(
+    format: AudioFormat,
+    own: u32,
+    sent: u32,
+    marks: Option<&Marks>,
+) -> Result<Box<dyn Encoder>, EncodeError> {
+    let encoder: Box<dyn Encoder> = match format {
+        AudioFormat::Mp3 => tagged(marks, Box::new(mp3::Mp3::new(sent)?))?,
+        AudioFormat::Opus => Box::new(opus::Opus::new(sent, marks)?),
+        AudioFormat::Aac => tagged(marks, Box::new(aac::Aac::new(sent)?))?,
+        AudioFormat::Flac => Box::new(flac::Flac::new(sent, marks)?),
+        AudioFormat::Wav | AudioFormat::Pcm => Box::new(pcm::Pcm),
+        AudioFormat::Mulaw => Box::new(g711::G711(encode_ulaw)),
+        AudioFormat::Alaw => Box::new(g711::G711(encode_alaw)),
+    };
+    if own == sent { Ok(encoder) } else { Ok(Box::new(resample::Resampled::new(own, sent, encoder)?)) }
 }
 
-/// Nearest 16-bit value; what is out of range is clipped.
+fn tagged(marks: Option<&Marks>, encoder: Box<dyn Encoder>) -> Result<Box<dyn Encoder>, EncodeError> {
+    let Some(marks) = marks else { return Ok(encoder) };
+    Ok(Box::new(tagged::Tagged::new(marks, encoder)?))
+}
+
+/// What is out of range is clipped; what is no number is silence.
+fn clip(sample: f32) -> f32 {
+    if sample.is_nan() { 0.0 } else { sample.clamp(-1.0, 1.0) }
+}
+
+/// Nearest 16-bit value.
 fn to_i16(sample: f32) -> i16 {
-    (sample.clamp(-1.0, 1.0) * f32::from(i16::MAX)).round() as i16
+    (clip(sample) * f32::from(i16::MAX)).round() as i16
 }

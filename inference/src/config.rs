@@ -72,6 +72,14 @@ pub struct Args {
           value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub busy_seconds: u16,
 
+    /// Whether audio says that it is synthetic, by whom, by which model and when.
+    #[arg(long, env = pod::ENV_MARKING, default_value_t = true, action = clap::ArgAction::Set)]
+    pub marking: bool,
+
+    /// Who is named as its producer.
+    #[arg(long, env = pod::ENV_PRODUCER, default_value = "ttsfleet")]
+    pub producer: String,
+
     /// Seconds that admitted requests have to finish after SIGTERM.
     #[arg(long, env = pod::ENV_DRAIN_SECONDS, default_value_t = 30)]
     pub drain_seconds: u64,

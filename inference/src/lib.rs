@@ -26,7 +26,6 @@ mod state;
 mod synthesis;
 mod warm_up;
 
-pub use audio::Format;
 pub use keeper::Models;
 pub use loading::{MakeModel, ModelFailure};
 pub use run::{RunError, run};

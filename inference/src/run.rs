@@ -41,7 +41,11 @@ pub async fn run(args: &Args) -> Result<(), RunError> {
     };
     let limits = Limits::new(args);
     tracing::info!(workers = limits.workers, max_concurrency = limits.max_concurrency, "starting");
-    let server = Server::bind(&ports(args), limits).await?;
+    let producer = args.marking.then(|| args.producer.clone());
+    if producer.is_none() {
+        tracing::warn!("audio is not marked as synthetic; law may ask for that: see docs/SPEECH-API.md");
+    }
+    let server = Server::bind(&ports(args), limits, producer).await?;
     let (address, health) = (server.address(), server.health_address());
     match server.admin_address() {
         Some(admin) => tracing::info!(%address, %health, %admin, "listening"),

@@ -38,11 +38,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the ports.
+    /// Binds the ports. Audio names the producer, and is not marked without one.
     ///
     /// # Errors
     /// When a port or the synthesis threads cannot be had.
-    pub async fn bind(ports: &Ports, limits: Limits) -> io::Result<Self> {
+    pub async fn bind(ports: &Ports, limits: Limits, producer: Option<String>) -> io::Result<Self> {
         let admin = match &ports.admin {
             Some((address, token)) => Some((bind(*address).await?, token.clone())),
             None => None,
@@ -51,7 +51,7 @@ impl Server {
             speech: bind(ports.speech).await?,
             health: bind(ports.health).await?,
             admin,
-            app: Arc::new(App::new(limits)?),
+            app: Arc::new(App::new(limits, producer)?),
         })
     }
 

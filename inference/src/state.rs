@@ -26,22 +26,31 @@ pub(crate) struct App {
     pub(crate) admission: Admission,
     pub(crate) pool: Pool,
     pub(crate) slot: Slot,
+    /// Who audio names as its producer; none if it is not marked.
+    pub(crate) producer: Option<String>,
     seconds_per_letter: Mutex<Average>,
+    /// Seconds of work to a second of speech.
+    pace: Mutex<Average>,
 }
 
 /// Seconds of speech to a letter of a model's spelling, until that is known: those of
 /// the built-in voice.
 const SECONDS_PER_LETTER: f64 = 0.06;
 
+/// Seconds of work to a second of speech, until that is known.
+const PACE: f64 = 0.1;
+
 impl App {
-    pub(crate) fn new(limits: Limits) -> io::Result<Self> {
+    pub(crate) fn new(limits: Limits, producer: Option<String>) -> io::Result<Self> {
         let metrics = Metrics::new();
         Ok(Self {
             admission: Admission::new(&limits, &metrics),
             metrics,
             pool: Pool::start(limits.workers, limits.cores)?,
             seconds_per_letter: Mutex::new(Average::new(SECONDS_PER_LETTER)),
+            pace: Mutex::new(Average::new(PACE)),
             slot: Slot::default(),
+            producer,
             limits,
         })
     }
@@ -57,21 +66,27 @@ impl App {
     /// How long a text will be when it is spoken, in seconds, after what others
     /// were lately.
     pub(crate) fn expected_seconds(&self, script: &Script) -> f64 {
-        script.weight() * self.seconds_per_letter().value()
+        script.weight() * lock(&self.seconds_per_letter).value()
     }
 
     /// The same of a text that has not been read, by its characters.
     pub(crate) fn rough_seconds(&self, chars: usize) -> f64 {
-        chars as f64 * self.seconds_per_letter().value()
+        chars as f64 * lock(&self.seconds_per_letter).value()
     }
 
-    /// Notes how long a text was when it was spoken.
-    pub(crate) fn learn_seconds(&self, script: &Script, seconds: f64) {
-        self.seconds_per_letter().add(seconds / script.weight());
+    /// Notes how long a text was when it was spoken, and how long that took.
+    pub(crate) fn learn_seconds(&self, script: &Script, seconds: f64, work: f64) {
+        lock(&self.seconds_per_letter).add(seconds / script.weight());
+        lock(&self.pace).add(work / seconds);
     }
 
-    fn seconds_per_letter(&self) -> MutexGuard<'_, Average> {
-        self.seconds_per_letter.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether a text's WAV file of that rate is expected to be complete before it
+    /// would have to be sent unfinished.
+    pub(crate) fn is_soon_whole(&self, script: &Script, sample_rate: u32) -> bool {
+        let seconds = self.expected_seconds(script);
+        let bytes = seconds * 2.0 * f64::from(sample_rate);
+        let work = seconds * lock(&self.pace).value();
+        bytes <= self.limits.whole_wav_bytes as f64 && work <= self.limits.whole_wav_wait.as_secs_f64()
     }
 
     /// Why the server takes no requests, if so. A busy server is ready: whether
@@ -90,6 +105,10 @@ impl App {
         self.metrics.stuck_workers.set(i64::try_from(stuck).unwrap_or(i64::MAX));
         self.metrics.encode()
     }
+}
+
+fn lock(average: &Mutex<Average>) -> MutexGuard<'_, Average> {
+    average.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says so if a piece of audio has been in the making for longer than any takes:

@@ -8,10 +8,10 @@ use std::{
 
 use ttsfleet_models::Script;
 use ttsfleet_serving::Failure;
-use ttsfleet_wire::error::ErrorCode;
+use ttsfleet_wire::{audio::AudioFormat, error::ErrorCode};
 
 use crate::{
-    audio::{EncodeError, Encoder, Format},
+    audio::{EncodeError, Encoder, encoder, marks::Marks},
     http::failures::{inference, of_model},
     outbox::{Event, Refused, Sender, Spoken},
     pool::Seat,
@@ -25,7 +25,11 @@ pub(crate) struct Synthesis {
     pub(crate) app: Arc<App>,
     pub(crate) served: Arc<Served>,
     pub(crate) script: Script,
-    pub(crate) format: Format,
+    pub(crate) format: AudioFormat,
+    /// Samples a second that are sent.
+    pub(crate) sample_rate: u32,
+    /// What the file says of itself.
+    pub(crate) marks: Option<Arc<Marks>>,
 }
 
 /// Why a synthesis ended before its end.
@@ -59,7 +63,7 @@ impl Synthesis {
                 let work = started.elapsed().saturating_sub(outlet.waited);
                 self.app.metrics.audio.inc_by(seconds);
                 self.app.metrics.real_time_factor.observe(work.as_secs_f64() / seconds);
-                self.app.learn_seconds(&self.script, seconds);
+                self.app.learn_seconds(&self.script, seconds, work.as_secs_f64());
                 Event::Done(Spoken { audio: Duration::from_secs_f64(seconds) })
             }
             Err(Stop::Refused(Refused::Gone)) => return,
@@ -74,7 +78,8 @@ impl Synthesis {
     /// Speaks, encodes, hands over; answers the number of samples.
     fn encode(&self, outlet: &mut Outlet<'_>) -> Result<usize, Stop> {
         let model = self.served.model();
-        let mut encoder = self.format.encoder(model.manifest().sample_rate)?;
+        let mut encoder =
+            encoder(self.format, model.manifest().sample_rate, self.sample_rate, self.marks.as_deref())?;
         let mut samples = 0;
         let mut stop = None;
         let spoken = model.say(&self.script, &mut |audio| {

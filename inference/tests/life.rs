@@ -108,6 +108,18 @@ async fn a_wav_that_takes_long_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_wav_that_is_long_for_certain_begins_with_its_first_audio() {
+    let server = start(limits()).await;
+    let text = format!("word burn {}", "word ".repeat(800));
+    let mut socket = begin(server.speech, json!({"input": text, "response_format": "wav"})).await;
+    let mut seen = Vec::new();
+    while !seen.windows(4).any(|four| four == b"RIFF") {
+        assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
+    }
+    server.seen.released.store(true, SeqCst);
+}
+
+#[tokio::test]
 async fn a_slow_reader_gets_everything() {
     let server = start(Limits { buffered_bytes: 64 << 10, ..limits() }).await;
     let text = "word ".repeat(20);

@@ -39,8 +39,9 @@ async fn the_built_in_voice_speaks_clearly_and_refuses_what_it_cannot_read() {
     let answer = say(server.speech, json!({"input": input, "response_format": "wav"})).await;
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     let u32_at = |at: usize| u32::from_le_bytes(answer.body[at..at + 4].try_into().unwrap());
-    assert_eq!((u32_at(24), u32_at(40) as usize), (RATE, answer.body.len() - 44));
-    let samples: Vec<f32> = answer.body[44..]
+    let (length, data) = common::wav_data(&answer.body);
+    assert_eq!((u32_at(24), length as usize), (RATE, data.len()));
+    let samples: Vec<f32> = data
         .chunks(2)
         .map(|two| f32::from(i16::from_le_bytes([two[0], two[1]])) / f32::from(i16::MAX))
         .collect();

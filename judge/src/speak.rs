@@ -69,6 +69,7 @@ pub(crate) async fn speak(url: &str, wanted: &MirroredRequest) -> Answer {
         voice: voice.map(VoiceChoice::Name),
         response_format: Some("pcm".to_owned()),
         speed,
+        sample_rate: None,
         stream_format: None,
         ignored: Vec::new(),
     };

@@ -105,7 +105,7 @@ pub struct Offers {
     pub voices: Vec<String>,
     /// Languages that it speaks, as BCP 47 tags.
     pub languages: Vec<String>,
-    /// Samples a second of its audio, which raw PCM does not carry with it.
+    /// Samples a second of its audio, and so of raw PCM where no rate is asked for.
     pub sample_rate: u32,
 }
 

@@ -54,6 +54,9 @@ pub const MODEL: &str = "x-tts-model";
 pub const DIGEST: &str = "x-tts-digest";
 /// Samples per second of the audio, which bare samples do not say.
 pub const SAMPLE_RATE: &str = "x-tts-sample-rate";
+/// Says that the audio is synthetic speech, by whom, by which model and when: a
+/// JSON object in ASCII. Absent where the fleet's marking is off.
+pub const SYNTHETIC: &str = "x-tts-synthetic";
 /// The pool that answered.
 pub const POOL: &str = "x-tts-pool";
 /// Milliseconds that the request waited for a synthesis thread.

@@ -2,6 +2,7 @@
 //! all answer from. Types here are converted at the edge and not used inside.
 
 pub mod admin;
+pub mod audio;
 pub mod error;
 pub mod gateway;
 pub mod headers;

@@ -25,6 +25,10 @@ pub const ENV_MAX_QUEUE_DEPTH: &str = "TTSFLEET_MAX_QUEUE_DEPTH";
 pub const ENV_BUSY_SECONDS: &str = "TTSFLEET_BUSY_SECONDS";
 /// Seconds that admitted requests have to finish after SIGTERM.
 pub const ENV_DRAIN_SECONDS: &str = "TTSFLEET_DRAIN_SECONDS";
+/// Whether audio says that it is synthetic: `true` or `false`.
+pub const ENV_MARKING: &str = "TTSFLEET_MARKING";
+/// Who audio names as its producer.
+pub const ENV_PRODUCER: &str = "TTSFLEET_PRODUCER";
 /// Address of the speech API, instead of all addresses at [`SPEECH_PORT`].
 pub const ENV_LISTEN: &str = "TTSFLEET_LISTEN";
 /// Address of health and metrics, instead of all addresses at [`HEALTH_PORT`].

@@ -31,6 +31,9 @@ pub struct SpeechRequest {
     #[schemars(range(min = 0.25, max = 4.0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speed: Option<f32>,
+    /// Samples a second of the audio, in Hz; what suits model and format if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<u32>,
     /// `audio` (default) or `sse`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_format: Option<String>,
@@ -58,7 +61,8 @@ pub struct Refusal {
     pub param: Option<&'static str>,
 }
 
-const FIELDS: [&str; 6] = ["model", "input", "voice", "response_format", "speed", "stream_format"];
+const FIELDS: [&str; 7] =
+    ["model", "input", "voice", "response_format", "speed", "sample_rate", "stream_format"];
 
 impl SpeechRequest {
     /// Reads a body.
@@ -86,6 +90,7 @@ impl SpeechRequest {
             voice: take_voice(&mut fields)?,
             response_format: take_string(&mut fields, "response_format")?,
             speed: take_speed(&mut fields)?,
+            sample_rate: take_sample_rate(&mut fields)?,
             stream_format: take_string(&mut fields, "stream_format")?,
             ignored: fields.ignored.into_iter().collect(),
         };
@@ -177,6 +182,17 @@ fn take_speed(fields: &mut Fields) -> Result<Option<f32>, Refusal> {
         // A finite f64 may be infinite as f32; whoever checks the range sees that.
         Some(Value::Number(number)) => Ok(number.as_f64().map(|speed| speed as f32)),
         Some(_) => Err(bad_value("speed", "`speed` must be a number.".to_owned())),
+    }
+}
+
+fn take_sample_rate(fields: &mut Fields) -> Result<Option<u32>, Refusal> {
+    let message = "`sample_rate` must be a whole number of Hz, such as 16000.".to_owned();
+    match fields.take("sample_rate") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let rate = value.as_u64().and_then(|rate| u32::try_from(rate).ok());
+            rate.map(Some).ok_or_else(|| bad_value("sample_rate", message))
+        }
     }
 }
 
@@ -416,6 +432,7 @@ mod tests {
             voice: Some(VoiceChoice::Name("heart".into())),
             response_format: Some("wav".into()),
             speed: Some(1.5),
+            sample_rate: Some(16_000),
             stream_format: Some("sse".into()),
             ignored: Vec::new(),
         };
@@ -429,11 +446,20 @@ mod tests {
             r#"{"input": "secret"#,
             r#"{"input": ["secret"]}"#,
             r#"{"input": "secret", "speed": "secret"}"#,
+            r#"{"input": "secret", "sample_rate": "secret"}"#,
             r#"{"input": "secret", "voice": {"name": "secret"}}"#,
             r#""secret""#,
         ] {
             let refusal = refused(body);
             assert!(!refusal.message.contains("secret"), "{}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn a_sample_rate_is_a_whole_number() {
+        for bad in ["-8000", "8000.5", "4294967296", "true"] {
+            let refusal = refused(&format!(r#"{{"input": "hi", "sample_rate": {bad}}}"#));
+            assert_eq!(refusal.param, Some("sample_rate"), "{bad}");
         }
     }
 

@@ -1,11 +1,15 @@
 //! How much `model.json` may say: what it lists is held in memory, looked
 //! through, and repeated in answers and messages.
 
+use std::ops::RangeInclusive;
+
 use crate::folder::{FolderError, Manifest};
 
 const MAX_LANGUAGES: usize = 200;
 const MAX_VOICES: usize = 1_000;
 const MAX_FILES: usize = 10_000;
+/// Samples a second, which those who resample them make filters for.
+const RATES: RangeInclusive<u32> = 8_000..=192_000;
 /// The longest name, in bytes.
 const MAX_NAME: usize = 256;
 /// The longest path, in bytes; and the longest licence, which may be an
@@ -14,7 +18,7 @@ const MAX_PATH: usize = 1_024;
 
 /// Refuses what no model needs.
 pub(crate) fn check(manifest: &Manifest) -> Result<(), FolderError> {
-    let Manifest { family, name, version, sample_rate: _, languages, voices, licence, files } = manifest;
+    let Manifest { family, name, version, sample_rate, languages, voices, licence, files } = manifest;
     for (what, found, most) in [
         ("languages", languages.len(), MAX_LANGUAGES),
         ("voices", voices.len(), MAX_VOICES),
@@ -23,6 +27,11 @@ pub(crate) fn check(manifest: &Manifest) -> Result<(), FolderError> {
         if found > most {
             return Err(FolderError::Unbounded(format!("lists {found} {what}; at most {most} are read")));
         }
+    }
+    if !RATES.contains(sample_rate) {
+        let (least, most) = RATES.into_inner();
+        let message = format!("names {sample_rate} samples a second; {least} to {most} can be sent");
+        return Err(FolderError::Unbounded(message));
     }
     all_fit("family", [family], MAX_NAME)?;
     all_fit("name", [name], MAX_NAME)?;
@@ -80,6 +89,13 @@ mod tests {
                 format!("model.json lists {} {field}; at most {most} are read", most + 1),
                 "{field}"
             );
+        }
+    }
+
+    #[test]
+    fn a_rate_is_one_of_sound() {
+        for (rate, fits) in [(0, false), (7_999, false), (8_000, true), (192_000, true), (u32::MAX, false)] {
+            assert_eq!(parsed("sampleRate", json!(rate)).is_ok(), fits, "{rate}");
         }
     }
 

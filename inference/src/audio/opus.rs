@@ -1,8 +1,8 @@
 //! Opus in Ogg, after RFC 7845.
 
-use opus_pure::{Application, MAX_PACKET_BYTES, OggOpusWriter, OpusEncoder, OpusHead};
+use opus_pure::{Application, MAX_PACKET_BYTES, OggOpusWriter, OpusEncoder, OpusHead, OpusTags};
 
-use super::{EncodeError, Encoder};
+use super::{EncodeError, Encoder, marks::Marks};
 
 const BITRATE_BPS: i32 = 32_000;
 /// Bytes to a page of Ogg: half a second, as a page is heard when it is full.
@@ -11,6 +11,7 @@ const PAGE_BYTES: usize = 2_000;
 pub(super) struct Opus {
     encoder: OpusEncoder,
     head: OpusHead,
+    tags: OpusTags,
     /// None until there is audio.
     writer: Option<OggOpusWriter<Vec<u8>>>,
     pending: Vec<f32>,
@@ -19,18 +20,23 @@ pub(super) struct Opus {
 }
 
 impl Opus {
-    pub(super) fn new(sample_rate: u32) -> Result<Self, EncodeError> {
+    pub(super) fn new(sample_rate: u32, marks: Option<&Marks>) -> Result<Self, EncodeError> {
         let rate = i32::try_from(sample_rate).map_err(failed)?;
         let mut encoder = OpusEncoder::new(rate, 1, Application::Voip).map_err(failed)?;
         encoder.bitrate_bps = BITRATE_BPS;
         let head = OpusHead::for_encoder(&encoder, sample_rate);
+        let mut tags = OpusTags::new();
+        for (name, value) in marks.map(Marks::fields).into_iter().flatten() {
+            tags.push(name, &value).map_err(failed)?;
+        }
         let frame = sample_rate as usize / 50;
-        Ok(Self { encoder, head, writer: None, pending: Vec::new(), samples: 0, frame })
+        Ok(Self { encoder, head, tags, writer: None, pending: Vec::new(), samples: 0, frame })
     }
 
     fn writer(&mut self) -> Result<&mut OggOpusWriter<Vec<u8>>, EncodeError> {
         if self.writer.is_none() {
-            let mut writer = OggOpusWriter::new(Vec::new(), self.head.clone()).map_err(failed)?;
+            let writer = OggOpusWriter::with_tags(Vec::new(), self.head.clone(), self.tags.clone());
+            let mut writer = writer.map_err(failed)?;
             writer.set_page_target(PAGE_BYTES);
             self.writer = Some(writer);
         }

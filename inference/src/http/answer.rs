@@ -12,10 +12,14 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{Stream, stream};
 use serde_json::{Value, json};
 use ttsfleet_serving::{Failure, Record};
+use ttsfleet_wire::{
+    audio::AudioFormat,
+    headers::{SAMPLE_RATE, SYNTHETIC},
+};
 
 use super::{failures::inference, order::Order};
 use crate::{
-    audio::{Format, wav},
+    audio::{marks::Marks, wav},
     outbox::{Event, Receiver, Spoken},
     slot::Served,
     state::App,
@@ -33,8 +37,14 @@ pub(super) struct Playback {
     record: Arc<Record>,
     served: Arc<Served>,
     receiver: Receiver,
-    format: Format,
+    format: AudioFormat,
+    /// Samples a second that are sent.
+    sample_rate: u32,
+    /// What the answer says of itself.
+    marks: Option<Arc<Marks>>,
     events: bool,
+    /// Whether a WAV file is kept back until its length is known.
+    hold: bool,
     first_audio: Duration,
     chars: usize,
     cut_from: Option<usize>,
@@ -47,11 +57,26 @@ impl Playback {
         receiver: Receiver,
         order: &Order,
         served: &Arc<Served>,
+        marks: Option<Arc<Marks>>,
+        hold: bool,
     ) -> Self {
         let served = Arc::clone(served);
-        let Order { format, events, chars, cut_from, .. } = *order;
+        let Order { format, sample_rate, events, chars, cut_from, .. } = *order;
         let first_audio = Duration::ZERO;
-        Self { app, record, served, receiver, format, events, first_audio, chars, cut_from }
+        Self {
+            app,
+            record,
+            served,
+            receiver,
+            format,
+            sample_rate,
+            marks,
+            events,
+            hold,
+            first_audio,
+            chars,
+            cut_from,
+        }
     }
 
     /// Waits for the first audio and answers with it, the rest to follow.
@@ -65,7 +90,8 @@ impl Playback {
         self.first_audio = self.record.started().elapsed();
         match (self.events, self.format) {
             (true, _) => Ok(self.events(first)),
-            (false, Format::Wav) => self.wav(first).await,
+            (false, AudioFormat::Wav) if self.hold => self.whole_wav(first).await,
+            (false, AudioFormat::Wav) => Ok(self.begun_wav(&first)),
             (false, _) => Ok(self.file(first)),
         }
     }
@@ -81,7 +107,7 @@ impl Playback {
     /// A WAV starts with its length, so it is kept back until it is complete,
     /// but not for long, and not if it is large: then it goes out with its
     /// length unknown.
-    async fn wav(mut self, first: Bytes) -> Result<Response, Failure> {
+    async fn whole_wav(mut self, first: Bytes) -> Result<Response, Failure> {
         let mut data = first.to_vec();
         let patience = tokio::time::Instant::now() + self.app.limits.whole_wav_wait;
         while data.len() <= self.app.limits.whole_wav_bytes {
@@ -91,14 +117,18 @@ impl Playback {
                 Ok(Event::Done(_)) => {
                     self.served.answered(self.first_audio);
                     let length = u32::try_from(data.len()).ok();
-                    data.splice(0..0, wav::header(self.sample_rate(), length));
+                    data.splice(0..0, self.wav_header(length));
                     return Ok(self.response(Body::from(data)));
                 }
                 Err(_) => break,
             }
         }
-        data.splice(0..0, wav::header(self.sample_rate(), None));
-        Ok(self.file(data.into()))
+        Ok(self.begun_wav(&data))
+    }
+
+    fn begun_wav(self, data: &[u8]) -> Response {
+        let start = [&self.wav_header(None), data].concat();
+        self.file(start.into())
     }
 
     /// The file itself, streamed.
@@ -129,8 +159,8 @@ impl Playback {
         let content_type = HeaderValue::from_static("text/event-stream");
         headers.headers_mut().insert(header::CONTENT_TYPE, content_type);
         let mut start = Vec::new();
-        if self.format == Format::Wav {
-            start.extend(wav::header(self.sample_rate(), None));
+        if self.format == AudioFormat::Wav {
+            start.extend(self.wav_header(None));
         }
         start.extend_from_slice(&first);
         let rest = stream::unfold(Some(self), |playback| async {
@@ -157,14 +187,19 @@ impl Playback {
         self.served.failed(failure);
     }
 
-    fn sample_rate(&self) -> u32 {
-        self.served.model().manifest().sample_rate
+    fn wav_header(&self, data_bytes: Option<u32>) -> Vec<u8> {
+        wav::header(self.sample_rate, data_bytes, self.marks.as_deref())
     }
 
     fn response(&self, body: Body) -> Response {
         let mut response = Response::new(body);
-        let content_type = HeaderValue::from_static(self.format.content_type());
-        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        if let Ok(content_type) = self.format.content_type(self.sample_rate).parse() {
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        }
+        response.headers_mut().insert(SAMPLE_RATE, self.sample_rate.into());
+        if let Some(Ok(marks)) = self.marks.as_ref().map(|marks| marks.header().parse()) {
+            response.headers_mut().insert(SYNTHETIC, marks);
+        }
         // A proxy of nginx's kind would else keep the stream back.
         response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
         response

@@ -2,10 +2,14 @@
 
 use ttsfleet_models::{Manifest, Utterance};
 use ttsfleet_serving::Failure;
-use ttsfleet_wire::{error::ErrorCode, names::Meant, speech::SpeechRequest};
+use ttsfleet_wire::{
+    audio::{AudioFormat, SAMPLE_RATES},
+    error::ErrorCode,
+    names::Meant,
+    speech::SpeechRequest,
+};
 
 use super::failures::{parameter, unknown_voice};
-use crate::audio::Format;
 
 /// What to speak, and how to send it.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +20,9 @@ pub(super) struct Order {
     pub(super) cut_from: Option<usize>,
     pub(super) voice: String,
     pub(super) speed: f32,
-    pub(super) format: Format,
+    pub(super) format: AudioFormat,
+    /// Samples a second that are sent.
+    pub(super) sample_rate: u32,
     pub(super) events: bool,
 }
 
@@ -32,12 +38,14 @@ impl Order {
     ) -> Result<Self, Failure> {
         check_model(request.model.as_deref().filter(|_| !meant.served_model), manifest)?;
         let chars = check_input(&request.input, max_chars)?;
+        let format = choose_format(request.response_format.as_deref())?;
         Ok(Self {
             chars,
             cut_from: sent_chars.filter(|&sent| sent > chars),
             voice: choose_voice(request.voice.as_ref().map(|voice| voice.name()), meant, manifest)?,
             speed: check_speed(request.speed.unwrap_or(1.0))?,
-            format: choose_format(request.response_format.as_deref(), manifest.sample_rate)?,
+            format,
+            sample_rate: choose_rate(request.sample_rate, format, manifest.sample_rate)?,
             events: check_stream_format(request.stream_format.as_deref())?,
             text: request.input,
         })
@@ -93,21 +101,29 @@ fn check_speed(speed: f32) -> Result<f32, Failure> {
     Err(parameter("speed", "`speed` must be from 0.25 to 4.0."))
 }
 
-fn choose_format(name: Option<&str>, sample_rate: u32) -> Result<Format, Failure> {
-    let unsupported = |message| Failure::new(ErrorCode::UnsupportedFormat, message).of("response_format");
-    let takes = |format: &Format| format.takes(sample_rate);
-    let known = || Format::ALL.into_iter().filter(takes).map(Format::name).collect::<Vec<_>>().join(", ");
-    let format = name.map_or(Some(Format::ALL[0]), Format::from_name).ok_or_else(|| {
-        unsupported(format!("This `response_format` is not built in; those that are: {}.", known()))
-    })?;
-    if !takes(&format) {
-        return Err(unsupported(format!(
-            "{} cannot hold this model's {sample_rate} samples a second; ask for one of: {}.",
-            format.name(),
-            known()
-        )));
+fn choose_format(name: Option<&str>) -> Result<AudioFormat, Failure> {
+    name.map_or(Some(AudioFormat::ALL[0]), AudioFormat::from_name).ok_or_else(|| {
+        let known = AudioFormat::ALL.map(AudioFormat::name).join(", ");
+        let message = format!("This `response_format` is not built in; those that are: {known}.");
+        Failure::new(ErrorCode::UnsupportedFormat, message).of("response_format")
+    })
+}
+
+/// What is asked for is kept to, or refused; `own` is the voice's.
+fn choose_rate(asked: Option<u32>, format: AudioFormat, own: u32) -> Result<u32, Failure> {
+    let Some(asked) = asked else { return Ok(format.rate_for(own)) };
+    if !SAMPLE_RATES.contains(&asked) {
+        let (least, most) = SAMPLE_RATES.into_inner();
+        return Err(parameter("sample_rate", format!("`sample_rate` must be from {least} to {most} Hz.")));
     }
-    Ok(format)
+    match format.rates() {
+        Some(rates) if !rates.contains(&asked) => {
+            let (name, rates) = (format.name(), rates.iter().map(u32::to_string).collect::<Vec<_>>());
+            let message = format!("A `sample_rate` of {name} is one of: {} Hz.", rates.join(", "));
+            Err(parameter("sample_rate", message))
+        }
+        _ => Ok(asked),
+    }
 }
 
 fn check_stream_format(name: Option<&str>) -> Result<bool, Failure> {
@@ -129,13 +145,28 @@ mod tests {
     }
 
     #[test]
-    fn a_format_that_cannot_hold_the_models_rate_is_refused_with_those_that_can() {
-        assert_eq!(choose_format(Some("opus"), 24_000), Ok(Format::Opus));
-        assert_eq!(choose_format(None, 44_100), Ok(Format::Mp3));
-        let refused = choose_format(Some("opus"), 22_050).unwrap_err();
+    fn a_format_that_is_not_built_in_is_refused_with_those_that_are() {
+        assert_eq!(choose_format(None), Ok(AudioFormat::Mp3));
+        let refused = choose_format(Some("ogg")).unwrap_err();
         assert_eq!(refused.code, ErrorCode::UnsupportedFormat);
-        assert!(refused.message.ends_with("ask for one of: mp3, flac, wav, pcm."), "{}", refused.message);
-        assert!(choose_format(None, 96_000).is_err(), "nor is it by default");
+        assert!(refused.message.ends_with("mp3, opus, aac, flac, wav, pcm, mulaw, alaw."), "{refused:?}");
+    }
+
+    #[test]
+    fn a_rate_is_that_asked_for_or_refused_with_those_that_can_be() {
+        assert_eq!(choose_rate(None, AudioFormat::Opus, 22_050), Ok(24_000));
+        assert_eq!(choose_rate(Some(8_000), AudioFormat::Opus, 24_000), Ok(8_000));
+        assert_eq!(choose_rate(Some(23_999), AudioFormat::Wav, 24_000), Ok(23_999));
+        assert_eq!(choose_rate(Some(16_000), AudioFormat::Mulaw, 24_000), Ok(16_000));
+        for (format, bad, words) in [
+            (AudioFormat::Pcm, 7_999, "from 8000 to 48000 Hz"),
+            (AudioFormat::Pcm, 48_001, "from 8000 to 48000 Hz"),
+            (AudioFormat::Opus, 44_100, "opus is one of: 8000, 12000, 16000, 24000, 48000 Hz"),
+        ] {
+            let refused = choose_rate(Some(bad), format, 24_000).unwrap_err();
+            assert_eq!((refused.code, refused.param), (ErrorCode::InvalidParameter, Some("sample_rate")));
+            assert!(refused.message.contains(words), "{}", refused.message);
+        }
     }
 
     #[test]

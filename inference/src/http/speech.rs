@@ -11,10 +11,11 @@ use axum::{
     http::{HeaderMap, HeaderValue},
     response::Response,
 };
+use jiff::Timestamp;
 use ttsfleet_models::Script;
 use ttsfleet_serving::{Failure, Record, answer, read_json_body};
 use ttsfleet_wire::{
-    headers::{DIGEST, IGNORED, INPUT_CHARS, MODEL, OVER_SHARE, QUEUE_MS, SAMPLE_RATE},
+    headers::{DIGEST, IGNORED, INPUT_CHARS, MODEL, OVER_SHARE, QUEUE_MS},
     speech::SpeechRequest,
 };
 
@@ -26,7 +27,8 @@ use super::{
     order::Order,
 };
 use crate::{
-    admission::Refused, callers::Claim, outbox, pool::Seat, slot::Served, state::App, synthesis::Synthesis,
+    admission::Refused, audio::marks::Marks, callers::Claim, outbox, pool::Seat, slot::Served, state::App,
+    synthesis::Synthesis,
 };
 
 pub(super) async fn speech(
@@ -140,10 +142,17 @@ fn start(
     seat: Seat,
 ) -> Playback {
     let deadline = Instant::now() + app.limits.longest_request;
+    let Order { format, sample_rate, .. } = *order;
+    let hold = app.is_soon_whole(&script, sample_rate);
     let (sender, receiver) = outbox::channel(app.limits.buffered_bytes, deadline);
-    let playback = Playback::new(Arc::clone(app), Arc::clone(record), receiver, order, served);
+    let marks = app.producer.as_ref().map(|producer| {
+        let (model, digest) = (served.id(), &served.loaded.digest);
+        Arc::new(Marks::new(producer, &model, digest, record.request_id(), Timestamp::now()))
+    });
+    let playback =
+        Playback::new(Arc::clone(app), Arc::clone(record), receiver, order, served, marks.clone(), hold);
     let synthesis =
-        Synthesis { app: Arc::clone(app), served: Arc::clone(served), script, format: order.format };
+        Synthesis { app: Arc::clone(app), served: Arc::clone(served), script, format, sample_rate, marks };
     let span = tracing::info_span!("synthesis", request_id = record.request_id());
     app.pool.run(seat, move |seat| span.in_scope(|| synthesis.run(sender, seat)));
     playback
@@ -157,7 +166,6 @@ fn with_headers(mut response: Response, served: &Served, queued: Duration) -> Re
             headers.insert(name, value);
         }
     }
-    headers.insert(SAMPLE_RATE, served.model().manifest().sample_rate.into());
     headers.insert(QUEUE_MS, (queued.as_millis() as u64).into());
     response
 }

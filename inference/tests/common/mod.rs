@@ -265,7 +265,7 @@ pub(crate) async fn start_loading(
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let token = sha256_hex(TOKEN.as_bytes()).parse().unwrap();
     let ports = Ports { speech: any, health: any, admin: Some((any, token)) };
-    let server = Server::bind(&ports, limits).await.unwrap();
+    let server = Server::bind(&ports, limits, Some("the tests".to_owned())).await.unwrap();
     let (speech, health) = (server.address(), server.health_address());
     let admin = server.admin_address().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -342,6 +342,18 @@ fn unchunk(mut rest: &[u8]) -> (Vec<u8>, bool) {
         let Some(chunk) = rest.get(..size + 2) else { return (body, false) };
         body.extend_from_slice(&chunk[..size]);
         rest = &rest[size + 2..];
+    }
+}
+
+/// The length that a WAV file says its samples have, and their bytes.
+pub(crate) fn wav_data(file: &[u8]) -> (u32, &[u8]) {
+    let mut at = 12;
+    loop {
+        let length = u32::from_le_bytes(file[at + 4..at + 8].try_into().unwrap());
+        if file[at..].starts_with(b"data") {
+            return (length, &file[at + 8..]);
+        }
+        at += 8 + length.next_multiple_of(2) as usize;
     }
 }
 

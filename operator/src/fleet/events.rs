@@ -33,6 +33,9 @@ pub fn events(
             events.push(event(EventType::Warning, reason, message));
         }
     }
+    if let (None, Some((_, reason, message))) = (was(ConditionType::Unmarked), is(ConditionType::Unmarked)) {
+        events.push(event(EventType::Warning, reason, message));
+    }
     let became_ready = matches!(is(ConditionType::Ready), Some((true, ..)))
         && !matches!(was(ConditionType::Ready), Some((true, ..)));
     if became_ready {

@@ -224,7 +224,22 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
         reason,
         message,
     });
-    all.chain(models::quality(view)).collect()
+    all.chain(models::quality(view)).chain(unmarked(view.object)).collect()
+}
+
+/// Whoever turns the marking off shall know what that may cost.
+fn unmarked(object: &TtsDeployment) -> Option<Finding> {
+    let message = "Answers do not say that they are synthetic speech, because spec.marking.enabled is false. \
+                   Law may ask for it: in the EU the AI Act, article 50, and in China GB 45438-2025. Turn it on \
+                   unless something else marks the audio."
+        .to_owned();
+    let finding = Finding {
+        type_: ConditionType::Unmarked,
+        status: Some(true),
+        reason: Reason::MarkingDisabled,
+        message,
+    };
+    (!object.spec.marking.enabled).then_some(finding)
 }
 
 /// The worst is the reason, and hides none of the others.

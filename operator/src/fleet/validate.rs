@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use ttsfleet_crds::amount::{Cpu, InvalidAmount, Memory};
 use ttsfleet_crds::{
-    Expose, Gateway, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Pool, Resources, Scheduling, Traces,
-    TtsDeployment, TtsDeploymentSpec,
+    Expose, Gateway, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Marking, Pool, Resources, Scheduling,
+    Traces, TtsDeployment, TtsDeploymentSpec,
 };
 use ttsfleet_wire::model::ModelRecord;
 use ttsfleet_wire::route::RouteTable;
@@ -40,6 +40,8 @@ pub struct Fleet {
     pub log_format: LogFormat,
     /// Where traces go.
     pub traces: Option<Traces>,
+    /// What audio says of where it comes from.
+    pub marking: Marking,
     /// The pools; never empty.
     pub pools: Vec<FleetPool>,
     /// The gateway.
@@ -211,6 +213,7 @@ pub fn validate(object: &TtsDeployment) -> Result<Fleet, Invalid> {
         )?,
         log_format: spec.observability.log_format,
         traces: spec.observability.traces.clone(),
+        marking: spec.marking.clone(),
         gateway: validate_gateway(&owner.name, spec, &pools)?,
         rollout: rollout::read(&spec.rollout)?,
         expose: validate_expose(spec)?,

@@ -1,5 +1,6 @@
 //! What a candidate would take from callers: pods refuse a voice, a language or a
-//! model that they do not have, and raw PCM played at another rate is wrong.
+//! model that they do not have, and raw PCM of another rate is played wrongly by
+//! callers who have asked for none, and know the stable model's.
 
 use ttsfleet_wire::admin::LoadedModel;
 

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
-use ttsfleet_crds::amount::Memory;
+use ttsfleet_crds::{Marking, amount::Memory};
 use ttsfleet_wire::{model::MODEL_KEY, pod};
 
 use super::children::Settings;
@@ -143,10 +143,18 @@ fn environment(fleet: &Fleet, pool: &FleetPool, settings: &Settings, mounts: &Mo
         container::log_format(fleet),
         container::few_heaps(),
     ];
+    variables.extend(marking(&fleet.marking));
     variables.extend(container::traces(fleet));
     variables.extend(mounts.env());
     variables.extend(gpu::env(pool.gpu));
     variables
+}
+
+/// What differs from the server's own defaults.
+fn marking(marking: &Marking) -> impl Iterator<Item = EnvVar> {
+    let off = (!marking.enabled).then(|| env(pod::ENV_MARKING, "false"));
+    let producer = marking.producer.as_ref().map(|producer| env(pod::ENV_PRODUCER, producer.clone()));
+    off.into_iter().chain(producer)
 }
 
 fn store_size(pool: &FleetPool) -> Memory {

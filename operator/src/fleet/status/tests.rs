@@ -1,9 +1,11 @@
 use kube::api::ObjectMeta;
+use kube::runtime::events::EventType;
 use rstest::rstest;
 use serde_json::{Value, json};
 use ttsfleet_crds::{PoolModel, TtsDeploymentSpec};
 
 use super::*;
+use crate::fleet::apply::Changes;
 
 fn object(replicas: i32) -> TtsDeployment {
     TtsDeployment {
@@ -329,4 +331,23 @@ fn no_more_pods_than_wanted_are_said_to_be_of_them() {
     let status = derive(&view(&object, &deployments));
     let message = &status.conditions[1].message;
     assert_eq!(message, "Pods that serve: main 2 of 2 and 1 more, gateway 2 of 2.");
+}
+
+#[test]
+fn marking_that_is_off_is_a_condition_and_told_once() {
+    let mut object = object(2);
+    let marked = derive(&view(&object, &[]));
+    assert!(marked.conditions.iter().all(|condition| condition.type_ != "Unmarked"));
+    object.spec.marking.enabled = false;
+    let off = derive(&view(&object, &[]));
+    let condition =
+        off.conditions.iter().find(|condition| condition.type_ == "Unmarked").expect("a condition");
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("True", "MarkingDisabled"));
+    assert!(condition.message.contains("AI Act"), "{}", condition.message);
+    let told = |before: &TtsDeploymentStatus| {
+        let events = crate::fleet::events::events(Some(before), &off, &Changes::default());
+        let warnings = events.iter().filter(|event| event.reason == "MarkingDisabled");
+        warnings.map(|event| matches!(event.type_, EventType::Warning)).collect::<Vec<_>>()
+    };
+    assert_eq!((told(&marked), told(&off)), (vec![true], vec![]));
 }

@@ -250,6 +250,18 @@ fn pods_and_gateway_are_told_the_fleets_settings() {
 }
 
 #[test]
+fn pods_are_told_of_marking_what_differs_from_their_own_default() {
+    let told = |change: fn(&mut TtsDeploymentSpec)| {
+        let pod = pod_spec(change);
+        (variable(&pod, "TTSFLEET_MARKING"), variable(&pod, "TTSFLEET_PRODUCER"))
+    };
+    assert_eq!(told(|_| {}), (None, None));
+    assert_eq!(told(|spec| spec.marking.enabled = false), (Some(json!("false")), None));
+    let named = told(|spec| spec.marking.producer = Some("Example AG".to_owned()));
+    assert_eq!(named, (None, Some(json!("Example AG"))));
+}
+
+#[test]
 fn traces_go_where_the_spec_says_and_nowhere_otherwise() {
     let traced = |spec: &mut TtsDeploymentSpec| {
         let endpoint = "http://collector.observability:4318".to_owned();

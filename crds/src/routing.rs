@@ -134,6 +134,22 @@ pub struct Limits {
     #[serde(default = "default_hard_limit")]
     #[schemars(range(min = 1, max = 4096))]
     pub hard_limit: i32,
+
+    /// What becomes of a text with letters that a voice cannot speak. Skip: they
+    /// are left out, and the answer says how many. Refuse: it is answered 400.
+    #[serde(default)]
+    pub on_unspeakable: OnUnspeakable,
+}
+
+/// What becomes of a text with letters that a voice cannot speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum OnUnspeakable {
+    /// They are left out.
+    #[default]
+    Skip,
+    /// It is refused.
+    Refuse,
 }
 
 /// What becomes of a long text.
@@ -202,6 +218,7 @@ impl Default for Limits {
             max_input_chars: default_max_input_chars(),
             on_overflow: OnOverflow::default(),
             hard_limit: default_hard_limit(),
+            on_unspeakable: OnUnspeakable::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! request passes through what.
 
 use std::{
+    str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -218,9 +219,7 @@ fn note_pressure(
     let Some(first) = tier.pools.first() else { return };
     let is_sign = match attempted {
         Ok(answered) => {
-            let waited = answered.answer.head.headers.get(headers::QUEUE_MS);
-            let waited = waited.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or_default();
-            let waited = Duration::from_millis(waited);
+            let waited = Duration::from_millis(number(&answered.answer.head.headers, headers::QUEUE_MS));
             answered.call.pool.name != *first
                 || !limited.is_long && is_long_wait(waited, route.pod_rule.threshold)
         }
@@ -267,6 +266,11 @@ pub(crate) async fn attempted(
     ended
 }
 
+/// What a pod's header says; nought where it says nothing.
+fn number<N: FromStr + Default>(map: &HeaderMap, name: &str) -> N {
+    map.get(name).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or_default()
+}
+
 /// Hands an answer on, saying where it comes from.
 pub(crate) fn deliver(
     answered: Answered<Answer>,
@@ -277,6 +281,7 @@ pub(crate) fn deliver(
     let pool = answered.call.pool.name.clone();
     let declined = !answered.answer.head.status.is_success();
     record.set_pool(&pool);
+    record.set_skipped_chars(number(&answered.answer.head.headers, headers::SKIPPED_CHARS));
     if declined {
         // The pod's own words are in the answer; here the code is what counts.
         let code = answered.answer.code.unwrap_or(ErrorCode::UpstreamFailed);

@@ -29,7 +29,7 @@ use crate::{
 struct CutOff;
 
 /// Headers of a pod's answer that its caller gets.
-const PASSED: [HeaderName; 8] = [
+const PASSED: [HeaderName; 10] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     HeaderName::from_static("x-accel-buffering"),
@@ -38,6 +38,8 @@ const PASSED: [HeaderName; 8] = [
     HeaderName::from_static(headers::SAMPLE_RATE),
     HeaderName::from_static(headers::SYNTHETIC),
     HeaderName::from_static(headers::QUEUE_MS),
+    HeaderName::from_static(headers::SKIPPED_CHARS),
+    HeaderName::from_static(headers::NO_WORDS),
 ];
 
 /// The caller's answer: the pod's, with what the gateway knows of it.

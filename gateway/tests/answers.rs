@@ -67,6 +67,23 @@ async fn audio_is_passed_on_as_it_is_made() {
 }
 
 #[tokio::test]
+async fn what_a_pod_has_not_spoken_is_told_to_the_caller() {
+    let front = Front::start(table()).await;
+    let (address, _) = pod(|_| async {
+        let mut answer = audio(stream::iter([Ok(Bytes::from_static(b"silence"))]));
+        answer.headers_mut().insert("x-tts-skipped-chars", 9.into());
+        answer.headers_mut().insert("x-tts-no-words", "true".parse().unwrap());
+        answer
+    })
+    .await;
+    front.pods("main", &[address]);
+    let response = front.speak(&hello()).await;
+    assert_eq!(response.headers()["x-tts-skipped-chars"], "9");
+    assert_eq!(response.headers()["x-tts-no-words"], "true");
+    assert!(!response.headers().contains_key("x-tts-degraded"), "a pod did all that can be done");
+}
+
+#[tokio::test]
 async fn a_pod_gets_the_callers_trace_and_id() {
     let front = Front::start(table()).await;
     let (sender, mut got) = mpsc::unbounded_channel();

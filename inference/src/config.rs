@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ttsfleet_serving::{BodyLimits, Connections, any_address, logging::LogFormat, traces::TraceArgs};
-use ttsfleet_wire::{observability, pod};
+use ttsfleet_wire::{
+    observability,
+    pod::{self, OnUnspeakable},
+};
 
 use crate::{admin::TokenHash, cores::cores};
 
@@ -80,6 +83,11 @@ pub struct Args {
     #[arg(long, env = pod::ENV_PRODUCER, default_value = "ttsfleet")]
     pub producer: String,
 
+    /// What becomes of a text with letters that the voice cannot speak: skip
+    /// leaves them out, refuse answers 400.
+    #[arg(long, env = pod::ENV_ON_UNSPEAKABLE, default_value = OnUnspeakable::Skip.name())]
+    pub on_unspeakable: OnUnspeakable,
+
     /// Seconds that admitted requests have to finish after SIGTERM.
     #[arg(long, env = pod::ENV_DRAIN_SECONDS, default_value_t = 30)]
     pub drain_seconds: u64,
@@ -118,6 +126,8 @@ pub struct Limits {
     pub body: BodyLimits,
     /// Longest text spoken, in Unicode characters.
     pub max_input_chars: usize,
+    /// What becomes of a text with letters that the voice cannot speak.
+    pub on_unspeakable: OnUnspeakable,
     /// Encoded audio kept for a client that reads slower than we speak, in bytes.
     pub buffered_bytes: usize,
     /// WAV up to this size is sent with its true length, after it is complete.
@@ -146,6 +156,7 @@ impl Limits {
             busy: Duration::from_secs(u64::from(args.busy_seconds)),
             body: BodyLimits { max_bytes: 1 << 20, timeout: Duration::from_secs(10) },
             max_input_chars: 4096,
+            on_unspeakable: args.on_unspeakable,
             buffered_bytes: 4 << 20,
             whole_wav_bytes: 2 << 20,
             whole_wav_wait: Duration::from_millis(500),

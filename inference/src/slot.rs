@@ -188,7 +188,7 @@ impl Slot {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use ttsfleet_models::{AudioSink, Manifest, Script, SpeechError, Utterance};
+    use ttsfleet_models::{AudioSink, Manifest, Part, Script, SpeechError, Utterance};
 
     use super::*;
 
@@ -200,7 +200,8 @@ pub(crate) mod tests {
         }
 
         fn read(&self, _utterance: &Utterance<'_>) -> Result<Script, SpeechError> {
-            Err(SpeechError::NothingToSpeak)
+            let parts = vec![Part::Pause(Duration::from_secs(1))];
+            Ok(Script { parts, voice: "v".into(), skipped_chars: 0 })
         }
 
         fn say(&self, _script: &Script, _sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {

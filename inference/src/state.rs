@@ -66,7 +66,7 @@ impl App {
     /// How long a text will be when it is spoken, in seconds, after what others
     /// were lately.
     pub(crate) fn expected_seconds(&self, script: &Script) -> f64 {
-        script.weight() * lock(&self.seconds_per_letter).value()
+        script.weight() * lock(&self.seconds_per_letter).value() + script.silence().as_secs_f64()
     }
 
     /// The same of a text that has not been read, by its characters.
@@ -76,7 +76,10 @@ impl App {
 
     /// Notes how long a text was when it was spoken, and how long that took.
     pub(crate) fn learn_seconds(&self, script: &Script, seconds: f64, work: f64) {
-        lock(&self.seconds_per_letter).add(seconds / script.weight());
+        if script.has_words() {
+            let spoken = (seconds - script.silence().as_secs_f64()).max(0.0);
+            lock(&self.seconds_per_letter).add(spoken / script.weight());
+        }
         lock(&self.pace).add(work / seconds);
     }
 

@@ -6,6 +6,8 @@ mod common;
 use common::{JSON, RATE, exchange, get, limits, metric, post, say, start};
 use rstest::rstest;
 use serde_json::{Value, json};
+use ttsfleet_inference::config::Limits;
+use ttsfleet_wire::pod::OnUnspeakable;
 
 fn body(value: Value) -> Vec<u8> {
     post(value.to_string(), JSON)
@@ -32,8 +34,6 @@ fn long() -> String {
 #[case::input_a_number(body(json!({"input": 7})), 400, "InvalidParameter", "`input` must be a string")]
 #[case::empty_input(body(json!({"input": ""})), 400, "InvalidParameter", "`input` is empty")]
 #[case::white_input(body(json!({"input": " \n\t\u{a0}"})), 400, "InvalidParameter", "`input` is empty")]
-#[case::punctuation(body(json!({"input": "...!?"})), 400, "UnsupportedText", "nothing to speak")]
-#[case::other_script(body(json!({"input": "ПРИВЕТ secret"})), 400, "UnsupportedText", "speaks English")]
 #[case::too_long(body(json!({"input": long()})), 400, "InputTooLong", "4097 characters; at most 4096")]
 #[case::unknown_voice(body(json!({"input": "hi", "voice": "secret"})), 400, "UnknownVoice", "low, high")]
 #[case::unknown_format(
@@ -204,6 +204,57 @@ async fn the_last_event_says_whether_the_text_was_cut(#[case] sent: &str, #[case
         last.as_object_mut().unwrap().remove(field).unwrap();
     }
     assert_eq!(last, expected);
+}
+
+#[rstest]
+#[case::spoken_whole("one two", None, None, 2000)]
+#[case::letters_left_out("один two", Some("4"), None, 1000)]
+#[case::no_words("...!?", None, Some("true"), 300)]
+#[case::no_words_left("Привет!", Some("6"), Some("true"), 300)]
+#[tokio::test]
+async fn what_is_not_spoken_is_told_in_the_headers_and_in_the_last_event(
+    #[case] input: &str,
+    #[case] skipped: Option<&str>,
+    #[case] no_words: Option<&str>,
+    #[case] milliseconds: u64,
+) {
+    let server = start(limits()).await;
+    let order = json!({"input": input, "response_format": "pcm"});
+    let answer = say(server.speech, order.clone()).await;
+    assert_eq!((answer.status, answer.body.len() as u64), (200, milliseconds * u64::from(RATE) * 2 / 1000));
+    assert_eq!(answer.header("x-tts-skipped-chars"), skipped);
+    assert_eq!(answer.header("x-tts-no-words"), no_words);
+    let mut order = order;
+    order["stream_format"] = "sse".into();
+    let last = common::events(&say(server.speech, order).await).pop().unwrap();
+    assert_eq!(last["skipped_chars"].as_u64().map(|chars| chars.to_string()).as_deref(), skipped);
+    assert_eq!(last["no_words"].as_bool(), no_words.map(|_| true));
+    assert_eq!(last["usage"]["output_tokens"], milliseconds);
+}
+
+#[rstest]
+#[case::letters_left_out("один secret", 400)]
+#[case::no_words("...!?", 200)]
+#[case::spoken_whole("one", 200)]
+#[tokio::test]
+async fn a_server_that_is_told_so_refuses_letters_that_it_cannot_speak(
+    #[case] input: &str,
+    #[case] status: u16,
+) {
+    let server = start(Limits { on_unspeakable: OnUnspeakable::Refuse, ..limits() }).await;
+    let answer = say(server.speech, json!({"input": input})).await;
+    assert_eq!(answer.status, status);
+    if status == 400 {
+        assert_eq!(
+            (answer.error_code().as_str(), &answer.json()["error"]["param"]),
+            ("UnsupportedText", &json!("input"))
+        );
+        let message = answer.json()["error"]["message"].to_string();
+        assert!(
+            message.contains("4 letters") && message.contains("en-US") && !message.contains("secret"),
+            "{message}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ fn longest_silence(samples: &[f32]) -> f32 {
 }
 
 #[tokio::test]
-async fn the_built_in_voice_speaks_clearly_and_refuses_what_it_cannot_read() {
+async fn the_built_in_voice_speaks_clearly_and_is_silent_where_there_are_no_words() {
     let folder = tempfile::tempdir().unwrap();
     let seen = Arc::default();
     let models = Models { make: Arc::new(ttsfleet_models::load), ..models(&folder, &seen) };
@@ -56,9 +56,12 @@ async fn the_built_in_voice_speaks_clearly_and_refuses_what_it_cannot_read() {
     let ratio = answer.body.len() as f32 / faster.body.len() as f32;
     assert!((1.6..2.4).contains(&ratio), "twice the speed is {ratio} times as short");
 
-    for input in ["!?", "你好", "ПРИВЕТ"] {
-        let refused = say(server.speech, json!({"input": input})).await;
-        assert_eq!((refused.status, refused.error_code().as_str()), (400, "UnsupportedText"), "{input}");
+    for (input, skipped) in [("!?", None), ("😀", None), ("你好", Some("2")), ("<speak><s/></speak>", None)]
+    {
+        let silent = say(server.speech, json!({"input": input, "response_format": "pcm"})).await;
+        assert_eq!((silent.status, silent.header("x-tts-no-words")), (200, Some("true")), "{input}");
+        assert_eq!(silent.header("x-tts-skipped-chars"), skipped);
+        assert!(silent.body.len() == RATE as usize * 6 / 10 && silent.body.iter().all(|byte| *byte == 0));
     }
 }
 

@@ -42,8 +42,14 @@ pub async fn drive(judge: Arc<Judge>, hears: impl Fn(Script) -> bool) {
             Ok(job) => {
                 judge.trouble(Part::Baseline, None);
                 judge.trouble(Part::Candidate, None);
-                // There is room, as nobody else makes pairs.
-                judge.queue.push(job);
+                if is_wordless(&job) {
+                    judge.metrics.pair(text.from_prompt, Fate::Wordless);
+                    // Nobody listens, who would else set the pace.
+                    tokio::time::sleep(LOOK_EVERY).await;
+                } else {
+                    // There is room, as nobody else makes pairs.
+                    judge.queue.push(job);
+                }
             }
             Err((part, what)) => {
                 judge.trouble(part, Some(what));
@@ -185,6 +191,13 @@ async fn pair(session: &Session, text: &Text, first: First) -> Result<Job, (Part
     let Text { request, said, from_prompt } = text;
     let (text, said) = (request.text.clone(), said.clone());
     Ok(Job { text, said, baseline, candidate, from_prompt: *from_prompt })
+}
+
+/// Whether neither side found words in the text. Two silences are equally good,
+/// whatever the models; where one side found words, the other one failed to.
+fn is_wordless(job: &Job) -> bool {
+    let wordless = |side: &Option<Spoken>| side.as_ref().is_some_and(|spoken| spoken.no_words);
+    wordless(&job.baseline) && wordless(&job.candidate)
 }
 
 fn side(answer: Answer, under_test: Option<&str>) -> Result<Option<Spoken>, String> {

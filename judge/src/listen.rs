@@ -208,7 +208,14 @@ mod tests {
         let samples = (0..silence).map(|_| 0.0).chain((0..RATE).map(sample));
         let audio = samples.flat_map(|sample| (sample as i16).to_le_bytes()).collect();
         let content_type = "audio/pcm".to_owned();
-        Some(Spoken { content_type, sample_rate: RATE, audio, first_audio_ms, total_ms: 100.0 })
+        Some(Spoken {
+            content_type,
+            sample_rate: RATE,
+            audio,
+            first_audio_ms,
+            total_ms: 100.0,
+            no_words: false,
+        })
     }
 
     fn job(text: &str, baseline: Option<Spoken>, candidate: Option<Spoken>) -> Job {

@@ -30,6 +30,8 @@ pub enum Fate {
     Refused,
     /// A side had no pod that took it.
     Away,
+    /// Neither side found words in its text.
+    Wordless,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -86,6 +88,7 @@ impl Metrics {
             Fate::Unheard => "unheard",
             Fate::Refused => "refused",
             Fate::Away => "away",
+            Fate::Wordless => "wordless",
         };
         self.pairs.get_or_create(&PairLabels { source, fate }).inc();
     }

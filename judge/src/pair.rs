@@ -32,6 +32,9 @@ pub struct Spoken {
     pub first_audio_ms: f64,
     /// And to the last.
     pub total_ms: f64,
+    /// Whether the pod found no words in the text, so that it is silence
+    /// ([`ttsfleet_wire::headers::NO_WORDS`]).
+    pub no_words: bool,
 }
 
 impl Job {

@@ -118,6 +118,7 @@ async fn read(response: Response<Incoming>, asked: Instant) -> Answer {
         audio: audio.into(),
         first_audio_ms: first_audio_ms.unwrap_or(total_ms),
         total_ms,
+        no_words: text(&head.headers, headers::NO_WORDS) == Some("true"),
     };
     Answer::Spoken { digest: text(&head.headers, headers::DIGEST).map(str::to_owned), spoken }
 }

@@ -156,6 +156,32 @@ async fn a_side_that_failed_on_a_text_has_failed_whichever_it_is(
     );
 }
 
+#[rstest]
+#[case::neither_finds_words(false, false, 1)]
+#[case::one_does_not(true, false, 2)]
+#[tokio::test]
+async fn silences_are_compared_only_where_one_side_found_words(
+    #[case] old_finds: bool,
+    #[case] new_finds: bool,
+    #[case] judged: u64,
+) {
+    let asked = Asked::default();
+    let server = |name, finds_words| Server { finds_words, ..Server::new(name, &asked) };
+    let judge = judge_of(server("old", old_finds), server("new", new_finds), |session| {
+        callers_only(session);
+        session.prompt_after_seconds = 0;
+    })
+    .await;
+    post_request(&judge, caller(0)).await;
+    listen_and_drive(&judge, Deaf);
+    // The prompt is judged in any case, and comes last.
+    until(&judge, |report| report.from_prompts == 1 && report.waiting == 0).await;
+    let report = until(&judge, |report| report.samples >= judged).await;
+    assert_eq!(report.samples, judged);
+    let wordless = judge.metrics.encode().unwrap().contains(r#"fate="wordless"} 1"#);
+    assert_eq!(wordless, judged == 1);
+}
+
 #[tokio::test]
 async fn what_cannot_be_asked_is_refused_without_a_word_of_it() {
     let asked = Asked::default();

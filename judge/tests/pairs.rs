@@ -61,7 +61,14 @@ fn tone(loudness: f32) -> Option<Spoken> {
 
 fn of_audio(content_type: &str, audio: Vec<u8>) -> Option<Spoken> {
     let content_type = content_type.to_owned();
-    Some(Spoken { content_type, sample_rate: RATE, audio, first_audio_ms: 50.0, total_ms: 100.0 })
+    Some(Spoken {
+        content_type,
+        sample_rate: RATE,
+        audio,
+        first_audio_ms: 50.0,
+        total_ms: 100.0,
+        no_words: false,
+    })
 }
 
 fn pair(text: &str, baseline: Option<Spoken>, candidate: Option<Spoken>) -> Job {

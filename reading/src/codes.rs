@@ -11,10 +11,6 @@ const SPOKEN_ENDINGS: [&str; 5] = ["json", "yaml", "toml", "zip", "log"];
 /// Fewer digits make a word of letters and digits no hash.
 const LEAST_DIGITS: usize = 2;
 
-pub(crate) fn label(found: &Found<'_, '_>) -> Option<String> {
-    Some(found.group(1).to_owned())
-}
-
 pub(crate) fn web(found: &Found<'_, '_>) -> Option<String> {
     Some(addresses::web(found.group(0)))
 }

@@ -79,7 +79,6 @@ impl Patterns {
     /// What must be read before its dots, slashes and hyphens mean anything else.
     fn codes(&self) -> List {
         vec![
-            rule("[", r"\[([^\[\]]*)\]\([^()\s]*\)", codes::label),
             rule("@", r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+", codes::mail),
             rule("\u{1}/", r#"(?<![\w@.])(?:(?:https?|ftp)://|www\.)[^\s<>"“”]+"#, codes::web),
             ("\u{1}", format!(r#"(?<![\w@.-]){HOST}(?![\w-])(?:/[^\s<>"“”]*)?"#), codes::web),

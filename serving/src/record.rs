@@ -75,6 +75,7 @@ struct Progress {
     first_audio: Option<Duration>,
     input_chars: Option<usize>,
     cut_to: Option<usize>,
+    skipped_chars: usize,
     labels: Labels,
     held: Vec<Box<dyn Send>>,
     unnoted: bool,
@@ -123,6 +124,11 @@ impl Record {
     /// Notes that the text was cut to so many Unicode characters.
     pub fn set_cut_to(&self, chars: usize) {
         self.progress().cut_to = Some(chars);
+    }
+
+    /// Notes how many letters of the text the voice could not speak.
+    pub fn set_skipped_chars(&self, chars: usize) {
+        self.progress().skipped_chars = chars;
     }
 
     /// Notes the pool that answers.
@@ -183,7 +189,7 @@ impl Drop for Record {
         }
         let (code, status) = progress.ended.unwrap_or(CLIENT_CLOSED);
         let spent = self.started.elapsed();
-        let Progress { cause, first_audio, input_chars, cut_to, .. } = &*progress;
+        let Progress { cause, first_audio, input_chars, cut_to, skipped_chars, .. } = &*progress;
         let (first_audio, input_chars) = (*first_audio, *input_chars);
         request_log::write(&Entry {
             trace_id: self.trace.trace_id(),
@@ -193,6 +199,7 @@ impl Drop for Record {
             input_chars,
             cause: cause.as_deref(),
             cut_to: *cut_to,
+            skipped_chars: *skipped_chars,
         });
         let labels = std::mem::take(&mut progress.labels);
         let outcome = Outcome { code, status, spent, first_audio, input_chars, labels };

@@ -26,6 +26,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) cause: Option<&'a str>,
     /// Characters of the text that were spoken, where it was cut.
     pub(crate) cut_to: Option<usize>,
+    /// Letters of the text that the voice could not speak.
+    pub(crate) skipped_chars: usize,
 }
 
 /// The fields of a line, under the names they have in JSON.
@@ -127,17 +129,15 @@ fn template(fields: &Fields<'_>) -> String {
     )
 }
 
-/// Why it failed, and that the text was cut, if so.
+/// Why it failed, and what was not spoken of the text, if so.
 fn stack(entry: &Entry<'_>) -> Option<String> {
     let cause = entry.cause.map(on_one_line);
     let cut = entry.cut_to.map(|spoken| {
         let sent = entry.input_chars.unwrap_or_default();
         format!("truncated=true, {spoken} of {sent} characters")
     });
-    match (cause, cut) {
-        (Some(cause), Some(cut)) => Some(format!("{cause}; {cut}")),
-        (cause, cut) => cause.or(cut),
-    }
+    let skipped = (entry.skipped_chars > 0).then(|| format!("skipped_chars={}", entry.skipped_chars));
+    [cause, cut, skipped].into_iter().flatten().reduce(|all, next| format!("{all}; {next}"))
 }
 
 /// Nothing in it ends the line, or looks like the end of a field.
@@ -171,6 +171,7 @@ mod tests {
             input_chars: None,
             cause: None,
             cut_to: None,
+            skipped_chars: 0,
         }
     }
 
@@ -205,6 +206,17 @@ mod tests {
         let lines = written(&log);
         assert!(lines[0].ends_with(" | 4606 | - | truncated=true, 590 of 4606 characters"), "{}", lines[0]);
         assert!(lines[1].ends_with(" | late; truncated=true, 590 of 4606 characters"), "{}", lines[1]);
+    }
+
+    #[test]
+    fn letters_that_were_not_spoken_are_counted() {
+        let mut log = log(LogFormat::Template, None);
+        let skipped = Entry { input_chars: Some(40), skipped_chars: 9, ..entry("OK") };
+        log.write(&skipped, time(), Instant::now());
+        log.write(&Entry { cut_to: Some(30), ..skipped }, time(), Instant::now());
+        let lines = written(&log);
+        assert!(lines[0].ends_with(" | 40 | - | skipped_chars=9"), "{}", lines[0]);
+        assert!(lines[1].ends_with("truncated=true, 30 of 40 characters; skipped_chars=9"), "{}", lines[1]);
     }
 
     #[test]

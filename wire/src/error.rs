@@ -70,7 +70,7 @@ catalogue! {
     InvalidParameter: Business, 400, "invalid_request_error", false, "A parameter is missing or out of its range.";
     UnsupportedFormat: Business, 400, "invalid_request_error", false, "The response format is not built in.";
     UnknownVoice: Business, 400, "invalid_request_error", false, "The model has no such voice.";
-    UnsupportedText: Business, 400, "invalid_request_error", false, "The text has nothing the voice can speak.";
+    UnsupportedText: Business, 400, "invalid_request_error", false, "The text has letters that the voice cannot speak, and the server is told to refuse such texts.";
     InputTooLong: Business, 400, "invalid_request_error", false, "The text is longer than the server takes.";
     Unauthorized: Business, 401, "authentication_error", false, "The API key is missing or unknown.";
     ModelNotFound: Business, 404, "invalid_request_error", false, "This server does not serve the model asked for.";

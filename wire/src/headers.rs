@@ -11,6 +11,10 @@ pub const TRUNCATED: &str = "x-tts-truncated";
 pub const INPUT_CHARS: &str = "x-tts-input-chars";
 /// Unicode characters of the text as spoken.
 pub const SPOKEN_CHARS: &str = "x-tts-spoken-chars";
+/// Letters of the text that the voice cannot speak and has left out, if there are any.
+pub const SKIPPED_CHARS: &str = "x-tts-skipped-chars";
+/// `true` if the text has no words, so that the audio is nothing but silence.
+pub const NO_WORDS: &str = "x-tts-no-words";
 /// Why the answer is not all it should be: `backup`, `empty-audio`.
 pub const DEGRADED: &str = "x-tts-degraded";
 /// In a request to the gateway: what its caller wants when every attempt has

@@ -7,16 +7,17 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    audio::AudioFormat,
     error::ErrorBody,
     headers,
     speech::{ModelInfo, ModelList, SpeechModelList, SpeechRequest, VoiceList},
 };
 
+/// The built-in voice's, in Hz.
+const USUAL_RATE: u32 = 24_000;
+
 /// Where it is served.
 pub const PATH: &str = "/openapi.json";
-
-/// Media types of the audio, by `response_format`.
-const AUDIO: [&str; 5] = ["audio/mpeg", "audio/ogg", "audio/flac", "audio/wav", "audio/pcm"];
 
 /// The document, as JSON.
 pub static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
@@ -66,8 +67,11 @@ fn document() -> Value {
 }
 
 fn speech(schemas: &mut SchemaGenerator) -> Value {
-    let audio = |kind: &&str| ((*kind).to_owned(), json!({"schema": {"type": "string", "format": "binary"}}));
-    let mut content: Map<String, Value> = AUDIO.iter().map(audio).collect();
+    let audio = |format: AudioFormat| {
+        let kind = format.content_type(format.rate_for(USUAL_RATE));
+        (kind, json!({"schema": {"type": "string", "format": "binary"}}))
+    };
+    let mut content: Map<String, Value> = AudioFormat::ALL.into_iter().map(audio).collect();
     let events =
         json!({"schema": {"type": "string", "description": "Events, where `stream_format` is `sse`."}});
     content.insert("text/event-stream".to_owned(), events);

@@ -29,6 +29,9 @@ pub const ENV_DRAIN_SECONDS: &str = "TTSFLEET_DRAIN_SECONDS";
 pub const ENV_MARKING: &str = "TTSFLEET_MARKING";
 /// Who audio names as its producer.
 pub const ENV_PRODUCER: &str = "TTSFLEET_PRODUCER";
+/// What becomes of a text with letters that the voice cannot speak
+/// ([`OnUnspeakable`]).
+pub const ENV_ON_UNSPEAKABLE: &str = "TTSFLEET_ON_UNSPEAKABLE";
 /// Address of the speech API, instead of all addresses at [`SPEECH_PORT`].
 pub const ENV_LISTEN: &str = "TTSFLEET_LISTEN";
 /// Address of health and metrics, instead of all addresses at [`HEALTH_PORT`].
@@ -42,6 +45,37 @@ pub const ENV_ADMIN_TOKEN_SHA256: &str = "TTSFLEET_ADMIN_TOKEN_SHA256";
 pub const ENV_SECRETS: &str = "TTSFLEET_SECRETS";
 /// Folder with a folder for each PersistentVolumeClaim that models come from.
 pub const ENV_CLAIMS: &str = "TTSFLEET_CLAIMS";
+
+/// What becomes of a text with letters that the voice cannot speak.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnUnspeakable {
+    /// They are left out, and the answer says how many.
+    #[default]
+    Skip,
+    /// The text is refused.
+    Refuse,
+}
+
+impl OnUnspeakable {
+    /// The name, as in [`ENV_ON_UNSPEAKABLE`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl std::str::FromStr for OnUnspeakable {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        [Self::Skip, Self::Refuse]
+            .into_iter()
+            .find(|value| value.name() == name)
+            .ok_or_else(|| "it can be skip or refuse".to_owned())
+    }
+}
 
 /// Where a container leaves its last words for Kubernetes to show.
 pub const TERMINATION_LOG: &str = "/dev/termination-log";

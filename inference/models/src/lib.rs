@@ -14,7 +14,7 @@ pub use folder::{
     sha256_hex, verify,
 };
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Duration};
 
 /// Turns a verified folder into a model ready to speak.
 ///
@@ -44,25 +44,56 @@ pub struct Utterance<'a> {
 /// A text as a model has read it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Script {
-    /// Its sentences, in the model's own spelling. How long they are says how
-    /// long they take to say.
-    pub lines: Vec<String>,
+    /// What is to be heard, in order; never empty.
+    pub parts: Vec<Part>,
     /// One of the names in [`Manifest::voices`].
     pub voice: String,
-    /// Speaking rate, 0.25 to 4.0.
-    pub speed: f32,
+    /// Letters of the text that the model cannot speak, and leaves out.
+    pub skipped_chars: usize,
+}
+
+/// A part of a [`Script`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// A sentence.
+    Line {
+        /// In the model's own spelling. How long it is says how long it takes to
+        /// say.
+        spelling: String,
+        /// Speaking rate, 0.25 to 4.0.
+        speed: f32,
+    },
+    /// Silence.
+    Pause(Duration),
 }
 
 impl Script {
     /// How much there is to say, in letters of the model's own spelling at its
     /// own pace.
     pub fn weight(&self) -> f64 {
-        let letters: usize = self.lines.iter().map(|line| line.chars().count()).sum();
-        letters as f64 / f64::from(self.speed)
+        let weight = |part: &Part| match part {
+            Part::Line { spelling, speed } => spelling.chars().count() as f64 / f64::from(*speed),
+            Part::Pause(_) => 0.0,
+        };
+        self.parts.iter().map(weight).sum()
+    }
+
+    /// How long nothing is said, beside what the voice does of its own.
+    pub fn silence(&self) -> Duration {
+        let silence = |part: &Part| match part {
+            Part::Line { .. } => Duration::ZERO,
+            Part::Pause(length) => *length,
+        };
+        self.parts.iter().map(silence).sum()
+    }
+
+    /// Whether there are words at all.
+    pub fn has_words(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Line { .. }))
     }
 }
 
-/// Why a text was not spoken. The first three are the caller's to mend.
+/// Why a text was not spoken.
 #[derive(Debug, thiserror::Error)]
 pub enum SpeechError {
     /// The model has no such voice.
@@ -72,17 +103,6 @@ pub enum SpeechError {
         voice: String,
         /// What there is.
         known: Vec<String>,
-    },
-    /// Nothing in the text can be spoken (empty, or punctuation only).
-    #[error("the text has nothing to speak")]
-    NothingToSpeak,
-    /// The text has letters of a script that the voice does not speak.
-    #[error("the voice speaks {languages}; it cannot read {sample:?}")]
-    UnsupportedScript {
-        /// The languages the model does speak.
-        languages: String,
-        /// The first few offending characters.
-        sample: String,
     },
     /// The network failed or gave numbers that are not audio.
     #[error("synthesis failed: {0}")]
@@ -100,7 +120,8 @@ pub trait SpeechModel: Send + Sync {
     fn manifest(&self) -> &Manifest;
 
     /// Reads the text, without speaking it: cheap enough to answer a request
-    /// with 400 before it is queued.
+    /// with 400 before it is queued. Letters that the model cannot speak are
+    /// left out and counted, and a text without words is a short silence.
     ///
     /// # Errors
     /// Any [`SpeechError`] but, as a rule, `Inference`.

@@ -5,7 +5,9 @@
 use std::{fs, ops::ControlFlow, path::Path};
 
 use serde_json::Value;
-use ttsfleet_models::{FolderError, ModelFolder, SpeechError, SpeechModel, Utterance, load, sha256_hex};
+use ttsfleet_models::{
+    FolderError, ModelFolder, Part, SpeechError, SpeechModel, Utterance, load, sha256_hex,
+};
 
 const RATE: usize = 24_000;
 
@@ -193,8 +195,68 @@ fn what_cannot_be_spoken_is_refused_before_any_sound() {
     let model = voice();
     let unknown = refusal(&*model, &Utterance { voice: "nobody", ..utterance("Hello.") });
     assert_eq!(unknown.to_string(), "unknown voice \"nobody\"; this model speaks with: heart");
-    assert!(matches!(refusal(&*model, &utterance(" \n ")), SpeechError::NothingToSpeak));
-    assert!(matches!(refusal(&*model, &utterance("你好")), SpeechError::UnsupportedScript { .. }));
+}
+
+/// Seconds of silence between the sounds of a text, longest first.
+fn silences(sound: &[f32]) -> Vec<f32> {
+    let runs = sound.split(|sample| sample.abs() > 0.003).map(|quiet| quiet.len() as f32 / RATE as f32);
+    let mut runs: Vec<f32> = runs.collect();
+    runs.sort_by(|one, other| other.total_cmp(one));
+    runs
+}
+
+#[test]
+fn a_text_without_words_is_a_short_silence() {
+    for text in [".", "😀", " \n ", "你好"] {
+        let script = voice().read(&utterance(text)).unwrap();
+        assert!(!script.has_words(), "{text}");
+        assert_eq!(pieces(&*voice(), &utterance(text)).concat(), [0.0; RATE * 3 / 10], "{text}");
+    }
+    assert!(pieces(&*voice(), &utterance("[pause:0.00001s]")).concat().len() >= RATE * 3 / 10);
+}
+
+#[test]
+fn letters_that_the_voice_cannot_speak_are_left_out_and_counted() {
+    let model = voice();
+    let script = model.read(&utterance("Hello 世界.")).unwrap();
+    assert_eq!((script.skipped_chars, &script.parts), (2, &model.read(&utterance("Hello .")).unwrap().parts));
+}
+
+#[test]
+fn a_pause_lasts_as_long_as_it_says_from_sound_to_sound() {
+    let model = voice();
+    for text in ["One. [pause:2s] Two.", "<speak>One.<break time='2s'/>Two.</speak>"] {
+        let silence = silences(&pieces(&*model, &utterance(text)).concat())[0];
+        assert!((silence - 2.0).abs() < 0.01, "{text}: {silence} s");
+    }
+    let ends = pieces(&*model, &utterance("[pause:1500ms] One. [pause:1s]")).concat();
+    let sounds = |sample: &f32| sample.abs() > 0.003;
+    let before = ends.iter().position(sounds).unwrap() as f32 / RATE as f32;
+    let after = ends.iter().rev().position(sounds).unwrap() as f32 / RATE as f32;
+    assert!((before - 1.5).abs() < 0.01 && (after - 1.0).abs() < 0.01, "{before} s, {after} s");
+}
+
+#[test]
+fn a_pause_can_be_broken_off_and_comes_in_pieces() {
+    let mut calls = 0;
+    let spoken = voice().speak(&utterance("[pause:10s]"), &mut |samples| {
+        calls += 1;
+        assert!(samples.len() <= RATE);
+        if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(spoken.is_ok());
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn the_rate_of_a_part_is_that_of_the_text_times_its_own() {
+    let text = "<speak>One <prosody rate='50%'>two</prosody> <prosody rate='10%'>three</prosody></speak>";
+    let script = voice().read(&Utterance { speed: 2.0, ..utterance(text) }).unwrap();
+    let speeds = script.parts.iter().map(|part| match part {
+        Part::Line { speed, .. } => *speed,
+        Part::Pause(_) => panic!("no pause was asked for"),
+    });
+    assert_eq!(speeds.collect::<Vec<_>>(), [2.0, 1.0, 0.25]);
 }
 
 #[test]

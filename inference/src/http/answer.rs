@@ -31,6 +31,15 @@ use crate::{
 #[error("the answer was cut off: {0}")]
 struct CutOff(&'static str);
 
+/// What of a text is not heard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Unspoken {
+    /// Letters that the voice cannot speak.
+    pub(super) skipped_chars: usize,
+    /// Whether there are no words at all.
+    pub(super) no_words: bool,
+}
+
 /// A synthesis under way, and how to send it.
 pub(super) struct Playback {
     app: Arc<App>,
@@ -48,6 +57,7 @@ pub(super) struct Playback {
     first_audio: Duration,
     chars: usize,
     cut_from: Option<usize>,
+    unspoken: Unspoken,
 }
 
 impl Playback {
@@ -55,7 +65,7 @@ impl Playback {
         app: Arc<App>,
         record: Arc<Record>,
         receiver: Receiver,
-        order: &Order,
+        (order, unspoken): (&Order, Unspoken),
         served: &Arc<Served>,
         marks: Option<Arc<Marks>>,
         hold: bool,
@@ -76,6 +86,7 @@ impl Playback {
             first_audio,
             chars,
             cut_from,
+            unspoken,
         }
     }
 
@@ -169,7 +180,7 @@ impl Playback {
                 Event::Audio(bytes) => (delta(&bytes), Some(playback)),
                 Event::Done(spoken) => {
                     playback.served.answered(playback.first_audio);
-                    (done(&spoken, playback.chars, playback.cut_from), None)
+                    (done(&spoken, &playback), None)
                 }
                 Event::Failed(failure) => {
                     playback.fail(&failure);
@@ -224,7 +235,8 @@ fn delta(audio: &[u8]) -> Bytes {
 
 /// There are no tokens here; OpenAI's clients expect the fields, so they count
 /// characters in and milliseconds out.
-fn done(spoken: &Spoken, chars: usize, cut_from: Option<usize>) -> Bytes {
+fn done(spoken: &Spoken, playback: &Playback) -> Bytes {
+    let Playback { chars, cut_from, unspoken, .. } = *playback;
     let milliseconds = spoken.audio.as_millis() as u64;
     let usage = json!({
         "input_tokens": chars,
@@ -235,6 +247,12 @@ fn done(spoken: &Spoken, chars: usize, cut_from: Option<usize>) -> Bytes {
     if let Some(sent) = cut_from {
         done["input_chars"] = sent.into();
         done["spoken_chars"] = chars.into();
+    }
+    if unspoken.skipped_chars > 0 {
+        done["skipped_chars"] = unspoken.skipped_chars.into();
+    }
+    if unspoken.no_words {
+        done["no_words"] = true.into();
     }
     event(&done)
 }

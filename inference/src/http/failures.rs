@@ -18,19 +18,20 @@ pub(crate) fn unknown_voice(known: &[String]) -> Failure {
     Failure::new(ErrorCode::UnknownVoice, message).of("voice")
 }
 
+/// The text has letters that the voice would leave out.
+pub(crate) fn unspeakable(skipped: usize, languages: &[String]) -> Failure {
+    let message = format!(
+        "`input` has {skipped} letters that this voice cannot speak; it speaks {}. Leave them out, or \
+         write them in its letters.",
+        languages.join(", ")
+    );
+    Failure::new(ErrorCode::UnsupportedText, message).of("input")
+}
+
 /// The model's own messages can hold what the user wrote.
 pub(crate) fn of_model(error: SpeechError) -> Failure {
     match error {
         SpeechError::UnknownVoice { known, .. } => unknown_voice(&known),
-        SpeechError::NothingToSpeak => {
-            let message = "`input` has nothing to speak: it has no letters and no digits.";
-            Failure::new(ErrorCode::UnsupportedText, message).of("input")
-        }
-        SpeechError::UnsupportedScript { languages, .. } => {
-            let message =
-                format!("`input` has letters of a script this voice cannot read; it speaks {languages}.");
-            Failure::new(ErrorCode::UnsupportedText, message).of("input")
-        }
         SpeechError::Inference(cause) => inference(cause),
     }
 }

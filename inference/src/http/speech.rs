@@ -15,14 +15,15 @@ use jiff::Timestamp;
 use ttsfleet_models::Script;
 use ttsfleet_serving::{Failure, Record, answer, read_json_body};
 use ttsfleet_wire::{
-    headers::{DIGEST, IGNORED, INPUT_CHARS, MODEL, OVER_SHARE, QUEUE_MS},
+    headers::{DIGEST, IGNORED, INPUT_CHARS, MODEL, NO_WORDS, OVER_SHARE, QUEUE_MS, SKIPPED_CHARS},
+    pod::OnUnspeakable,
     speech::SpeechRequest,
 };
 
 use super::{
-    answer::Playback,
+    answer::{Playback, Unspoken},
     claim::claim,
-    failures::{inference, of_model},
+    failures::{inference, of_model, unspeakable},
     names::meant,
     order::Order,
 };
@@ -89,10 +90,15 @@ async fn answer_with(
     by: (&Claim, f64),
 ) -> Result<Response, Refused> {
     let (order, script) = read_text(served, order).await?;
+    record.set_skipped_chars(script.skipped_chars);
+    if script.skipped_chars > 0 && app.limits.on_unspeakable == OnUnspeakable::Refuse {
+        return Err(unspeakable(script.skipped_chars, &served.model().manifest().languages).into());
+    }
+    let unspoken = Unspoken { skipped_chars: script.skipped_chars, no_words: !script.has_words() };
     let (seat, queued) = wait_for_turn(app, by, app.expected_seconds(&script)).await?;
-    let playback = start(app, served, record, &order, script, seat);
+    let playback = start(app, served, record, (&order, unspoken), script, seat);
     let response = playback.respond().await?;
-    Ok(with_headers(response, served, queued))
+    Ok(with_headers(response, served, queued, unspoken))
 }
 
 /// How long the text was when the gateway got it, if it says so.
@@ -137,7 +143,7 @@ fn start(
     app: &Arc<App>,
     served: &Arc<Served>,
     record: &Arc<Record>,
-    order: &Order,
+    (order, unspoken): (&Order, Unspoken),
     script: Script,
     seat: Seat,
 ) -> Playback {
@@ -149,8 +155,15 @@ fn start(
         let (model, digest) = (served.id(), &served.loaded.digest);
         Arc::new(Marks::new(producer, &model, digest, record.request_id(), Timestamp::now()))
     });
-    let playback =
-        Playback::new(Arc::clone(app), Arc::clone(record), receiver, order, served, marks.clone(), hold);
+    let playback = Playback::new(
+        Arc::clone(app),
+        Arc::clone(record),
+        receiver,
+        (order, unspoken),
+        served,
+        marks.clone(),
+        hold,
+    );
     let synthesis =
         Synthesis { app: Arc::clone(app), served: Arc::clone(served), script, format, sample_rate, marks };
     let span = tracing::info_span!("synthesis", request_id = record.request_id());
@@ -158,7 +171,7 @@ fn start(
     playback
 }
 
-fn with_headers(mut response: Response, served: &Served, queued: Duration) -> Response {
+fn with_headers(mut response: Response, served: &Served, queued: Duration, unspoken: Unspoken) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [(MODEL, served.id().parse()), (DIGEST, served.loaded.digest.parse())] {
         // A model may have a name that no header can hold.
@@ -167,5 +180,11 @@ fn with_headers(mut response: Response, served: &Served, queued: Duration) -> Re
         }
     }
     headers.insert(QUEUE_MS, (queued.as_millis() as u64).into());
+    if unspoken.skipped_chars > 0 {
+        headers.insert(SKIPPED_CHARS, unspoken.skipped_chars.into());
+    }
+    if unspoken.no_words {
+        headers.insert(NO_WORDS, HeaderValue::from_static("true"));
+    }
     response
 }

@@ -1,154 +1,15 @@
 //! Turns on a virtual clock: every turn takes the time that its speech costs.
 
-use std::collections::{BinaryHeap, HashSet};
+mod simulation;
+
+use simulation::{PIECES, Server, Text, WORK, simulate};
 
 use super::*;
-use crate::callers::{Callers, tests::claim};
-
-/// Seconds of work to a second of speech.
-const WORK: f64 = 0.1;
-/// Pieces of audio, in seconds, as the built-in voice makes them.
-const PIECES: [f64; 3] = [0.5, 1.0, 2.0];
-
-/// One text that comes at some time, in seconds from the start.
-#[derive(Clone)]
-struct Text {
-    at: f64,
-    claim: Claim,
-    seconds: f64,
-}
+use crate::callers::tests::claim;
 
 /// What callers ask for who keep to their share, over their share: at random, so
 /// that they are above it at times, too.
 const LIGHT: f64 = 0.7;
-
-/// When the first audio of each text was there and when its last, from its coming,
-/// and how much of the threads' time was used until the last came. Texts that were
-/// refused have neither.
-struct Outcome {
-    first: Vec<f64>,
-    last: Vec<f64>,
-    used: f64,
-    /// When each piece was there, from the start, and how much speech that was.
-    pieces: Vec<(f64, f64)>,
-    /// Longest time between two pieces of a text.
-    silence: f64,
-    /// Texts refused at once.
-    refused: usize,
-}
-
-/// The server that is simulated.
-#[derive(Clone, Copy)]
-struct Server {
-    threads: usize,
-    cores: usize,
-    /// Seconds of work to a second of speech.
-    work: f64,
-    /// How long a text may wait for a thread, in seconds.
-    patience: f64,
-}
-
-impl Server {
-    /// All texts are let in.
-    fn patient(threads: usize, cores: usize) -> Self {
-        Self { threads, cores, work: WORK, patience: f64::INFINITY }
-    }
-}
-
-/// What is under way, by when its turn ends.
-#[derive(PartialEq)]
-struct Turn {
-    ends: f64,
-    id: Id,
-    made: f64,
-}
-
-impl Eq for Turn {}
-
-impl Ord for Turn {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        other.ends.total_cmp(&self.ends).then(other.id.cmp(&self.id))
-    }
-}
-
-impl PartialOrd for Turn {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Has the texts spoken that come, ordered by when they do.
-fn simulate(server: Server, texts: &[Text]) -> Outcome {
-    let Server { threads, cores, work, patience } = server;
-    let start = Instant::now();
-    let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
-    let mut scheduler = Scheduler::new(threads, cores);
-    let (mut turns, mut coming) = (BinaryHeap::<Turn>::new(), texts.iter().enumerate().peekable());
-    let mut under_way = HashMap::new();
-    let none = || vec![f64::NAN; texts.len()];
-    let mut outcome =
-        Outcome { first: none(), last: none(), used: 0.0, pieces: Vec::new(), silence: 0.0, refused: 0 };
-    let (mut started, mut heard) = (HashSet::new(), HashMap::new());
-    let (mut now, mut worked, mut others) = (0.0, 0.0, Callers::default());
-    texts.iter().for_each(|text| _ = others.enter(&text.claim, start));
-    loop {
-        let waited_in_vain = |(id, (index, _, _)): (&Id, &(usize, f64, usize))| {
-            (!started.contains(id) && now - texts[*index].at > patience).then_some(*id)
-        };
-        for id in under_way.iter().filter_map(waited_in_vain).collect::<Vec<Id>>() {
-            scheduler.leave(id);
-            under_way.remove(&id);
-        }
-        while let Some(id) = scheduler.next(at(now)) {
-            let (_, left, pieces): &mut (usize, f64, usize) = under_way.get_mut(&id).unwrap();
-            let made = PIECES[(*pieces).min(2)].min(*left);
-            started.insert(id);
-            worked += made * work;
-            turns.push(Turn { ends: now + made * work, id, made });
-        }
-        let next_end = turns.peek().map(|turn| turn.ends);
-        let next_text = coming.peek().map(|(_, text)| text.at);
-        let text_first = match (next_text, next_end) {
-            (None, None) => break,
-            (Some(text), Some(end)) => text <= end,
-            (text, _) => text.is_some(),
-        };
-        if text_first {
-            let (index, text) = coming.next().unwrap();
-            now = text.at;
-            let (caller, share) = (&text.claim.caller, others.share(&text.claim.caller, 1));
-            let bulky = Scheduler::is_bulky(&text.claim, text.seconds);
-            let outlook = scheduler.outlook(caller, share, bulky, at(now));
-            if outlook.wait.as_secs_f64() > patience * 2.0 / 3.0 {
-                outcome.refused += 1;
-                continue;
-            }
-            let id = scheduler.enter(&text.claim, share, text.seconds, at(now));
-            under_way.insert(id, (index, text.seconds, 0));
-        } else {
-            let Turn { ends, id, made } = turns.pop().unwrap();
-            now = ends;
-            let (index, left, pieces) = under_way.get_mut(&id).unwrap();
-            if *pieces == 0 {
-                outcome.first[*index] = now - texts[*index].at;
-            }
-            outcome.pieces.push((now, made));
-            let since = heard.insert(id, now).unwrap_or(now);
-            outcome.silence = outcome.silence.max(now - since);
-            *left -= made;
-            *pieces += 1;
-            if *left > 1e-9 {
-                scheduler.pass(id, made, at(now));
-            } else {
-                outcome.last[*index] = now - texts[*index].at;
-                scheduler.leave(id);
-                under_way.remove(&id);
-            }
-        }
-    }
-    outcome.used = worked / (now * cores as f64);
-    outcome
-}
 
 /// Numbers between 0 and 1, always the same ones.
 fn random(seed: u64) -> impl FnMut() -> f64 {

@@ -32,8 +32,8 @@ use ttsfleet_inference::{
     source::{Sources, SourcesConfig},
 };
 use ttsfleet_models::{
-    AudioSink, FileEntry, FolderError, Manifest, ModelFolder, Script, SpeechError, SpeechModel, Utterance,
-    sha256_hex,
+    AudioSink, FileEntry, FolderError, Manifest, ModelFolder, Part, Script, SpeechError, SpeechModel,
+    Utterance, sha256_hex,
 };
 use ttsfleet_wire::{
     admin::ModelStatus,
@@ -53,7 +53,7 @@ pub(crate) struct Seen {
 
 /// Speaks a tone for each word. Some words are commands: `spin`
 /// speaks until nobody listens, `burn` computes until released, `panic` panics, `fail` fails, `mute` makes
-/// nothing, `nan` gives numbers that are not audio; `ПРИВЕТ` cannot be read.
+/// nothing, `nan` gives numbers that are not audio; Cyrillic letters are left out.
 pub(crate) struct Tones {
     manifest: Manifest,
     tone: Tone,
@@ -148,21 +148,26 @@ impl SpeechModel for Tones {
 
     fn read(&self, utterance: &Utterance<'_>) -> Result<Script, SpeechError> {
         let text = utterance.text;
-        if text.contains("ПРИВЕТ") {
-            let sample = text.to_owned();
-            return Err(SpeechError::UnsupportedScript { languages: "English".into(), sample });
-        }
         assert!(!text.contains("trap"), "a check that panics");
-        let speakable = text.chars().any(char::is_alphanumeric);
         let Utterance { voice, speed, .. } = *utterance;
-        let script = Script { lines: vec![text.to_owned()], voice: voice.to_owned(), speed };
-        if speakable { Ok(script) } else { Err(SpeechError::NothingToSpeak) }
+        let skipped_chars = text.chars().filter(|c| ('А'..='я').contains(c)).count();
+        let spelling = text.replace(|c| ('А'..='я').contains(&c), "");
+        let part = match spelling.contains(char::is_alphanumeric) {
+            true => Part::Line { spelling, speed },
+            false => Part::Pause(Duration::from_millis(300)),
+        };
+        Ok(Script { parts: vec![part], voice: voice.to_owned(), skipped_chars })
     }
 
     fn say(&self, script: &Script, sink: &mut AudioSink<'_>) -> Result<(), SpeechError> {
         self.seen.started.fetch_add(1, SeqCst);
         let pitch = if script.voice == "high" { 4.0 * self.tone.pitch } else { self.tone.pitch };
-        let samples = (self.tone.seconds / script.speed * self.manifest.sample_rate as f32) as usize;
+        let Part::Line { spelling, speed } = &script.parts[0] else {
+            let silence = script.silence().as_secs_f32() * self.manifest.sample_rate as f32;
+            _ = sink(&vec![0.0; silence as usize]);
+            return Ok(());
+        };
+        let samples = (self.tone.seconds / speed * self.manifest.sample_rate as f32) as usize;
         let mut audio = tone(pitch, self.manifest.sample_rate, samples);
         match self.tone.fault {
             Fault::Panic => panic!("speaking panics on purpose"),
@@ -170,7 +175,7 @@ impl SpeechModel for Tones {
             Fault::Nan => audio.fill(f32::NAN),
             _ => {}
         }
-        for word in script.lines[0].split_whitespace() {
+        for word in spelling.split_whitespace() {
             match word {
                 "panic" => panic!("on purpose"),
                 "fail" => return Err(SpeechError::Inference("on purpose".into())),

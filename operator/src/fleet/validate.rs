@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use ttsfleet_crds::amount::{Cpu, InvalidAmount, Memory};
 use ttsfleet_crds::{
-    Expose, Gateway, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Marking, Pool, Resources, Scheduling,
-    Traces, TtsDeployment, TtsDeploymentSpec,
+    Expose, Gateway, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Marking, OnUnspeakable, Pool, Resources,
+    Scheduling, Traces, TtsDeployment, TtsDeploymentSpec,
 };
 use ttsfleet_wire::model::ModelRecord;
 use ttsfleet_wire::route::RouteTable;
@@ -36,6 +36,8 @@ pub struct Fleet {
     pub drain_seconds: u32,
     /// Seconds for which a pod with too long a queue refuses requests.
     pub busy_seconds: u32,
+    /// What becomes of a text with letters that a voice cannot speak.
+    pub on_unspeakable: OnUnspeakable,
     /// Form of the log lines.
     pub log_format: LogFormat,
     /// Where traces go.
@@ -211,6 +213,7 @@ pub fn validate(object: &TtsDeployment) -> Result<Fleet, Invalid> {
             "resilience.breaker.queue.openFor",
             &spec.resilience.breaker.queue.open_for,
         )?,
+        on_unspeakable: spec.limits.on_unspeakable,
         log_format: spec.observability.log_format,
         traces: spec.observability.traces.clone(),
         marking: spec.marking.clone(),

@@ -1,14 +1,18 @@
 //! Silence around a text is left out: nobody asked for it, and all would wait
 //! for it.
 
+use std::time::Duration;
+
 use super::{finish::FADE, synth::SAMPLE_RATE};
 
 /// −50 dB: what is quieter is not heard.
 const QUIET: f32 = 0.003;
-/// Left before the first sound: 30 ms.
-const BEFORE: usize = SAMPLE_RATE as usize * 30 / 1000;
-/// Left after the last one, for it to die away: 150 ms.
-const AFTER: usize = SAMPLE_RATE as usize * 150 / 1000;
+/// Left before the first sound.
+pub(super) const BEFORE: Duration = Duration::from_millis(30);
+/// Left after the last one, for it to die away.
+pub(super) const AFTER: Duration = Duration::from_millis(150);
+const SAMPLES_BEFORE: usize = samples(BEFORE);
+const SAMPLES_AFTER: usize = samples(AFTER);
 /// Longer silence, 3 s, is not the voice's way to begin and end; it stays.
 const LONGEST: usize = 3 * SAMPLE_RATE as usize;
 
@@ -37,8 +41,8 @@ impl Trim {
         let sound = self.held.iter().rposition(is_sound);
         let known = match sound {
             _ if !last || all > LONGEST => all,
-            Some(index) => index + 1 + AFTER,
-            None => AFTER.saturating_sub(self.quiet),
+            Some(index) => index + 1 + SAMPLES_AFTER,
+            None => SAMPLES_AFTER.saturating_sub(self.quiet),
         };
         // The very last ones are to fade.
         let given = if last { known.min(all).saturating_sub(FADE) } else { known };
@@ -54,7 +58,8 @@ impl Trim {
     pub(super) fn end(mut self) -> Vec<f32> {
         if self.begun {
             let sound = self.held.iter().rposition(is_sound);
-            let kept = sound.map_or(AFTER.saturating_sub(self.quiet), |index| index + 1 + AFTER);
+            let kept =
+                sound.map_or(SAMPLES_AFTER.saturating_sub(self.quiet), |index| index + 1 + SAMPLES_AFTER);
             self.held.truncate(kept);
         }
         for (index, sample) in self.held.iter_mut().rev().take(FADE).enumerate() {
@@ -70,7 +75,7 @@ impl Trim {
             return self.begun;
         };
         self.begun = true;
-        if let Some(silent @ 1..) = sound.checked_sub(BEFORE) {
+        if let Some(silent @ 1..) = sound.checked_sub(SAMPLES_BEFORE) {
             self.held.drain(..silent);
             for (index, sample) in self.held.iter_mut().take(FADE).enumerate() {
                 *sample *= index as f32 / FADE as f32;
@@ -78,6 +83,10 @@ impl Trim {
         }
         true
     }
+}
+
+const fn samples(length: Duration) -> usize {
+    length.as_millis() as usize * SAMPLE_RATE as usize / 1000
 }
 
 fn is_sound(sample: &f32) -> bool {
@@ -147,7 +156,11 @@ mod tests {
         for seconds in [1, 2, 7] {
             let text = silence(1000 * seconds);
             let all = heard(std::slice::from_ref(&text), 5_000);
-            assert!(all.len() + AFTER + 5_000 >= text.len().min(LONGEST), "{seconds} s became {}", all.len());
+            assert!(
+                all.len() + SAMPLES_AFTER + 5_000 >= text.len().min(LONGEST),
+                "{seconds} s became {}",
+                all.len()
+            );
         }
     }
 
@@ -155,7 +168,7 @@ mod tests {
     fn sound_is_not_kept_back() {
         let mut trim = Trim::new();
         assert!(trim.push(&silence(300), false).is_empty());
-        assert_eq!(trim.push(&sound(500), false).len(), BEFORE + RATE / 2);
+        assert_eq!(trim.push(&sound(500), false).len(), SAMPLES_BEFORE + RATE / 2);
         assert_eq!(trim.push(&sound(500), true).len(), RATE / 2 - FADE);
     }
 }

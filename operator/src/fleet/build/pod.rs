@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
-use ttsfleet_crds::{Marking, amount::Memory};
+use ttsfleet_crds::{Marking, OnUnspeakable, amount::Memory};
 use ttsfleet_wire::{model::MODEL_KEY, pod};
 
 use super::children::Settings;
@@ -140,6 +140,7 @@ fn environment(fleet: &Fleet, pool: &FleetPool, settings: &Settings, mounts: &Mo
         env(pod::ENV_MAX_QUEUE_DEPTH, pool.max_queue_depth.to_string()),
         env(pod::ENV_BUSY_SECONDS, fleet.busy_seconds.to_string()),
         env(pod::ENV_DRAIN_SECONDS, fleet.drain_seconds.to_string()),
+        env(pod::ENV_ON_UNSPEAKABLE, on_unspeakable(fleet).name()),
         container::log_format(fleet),
         container::few_heaps(),
     ];
@@ -155,6 +156,13 @@ fn marking(marking: &Marking) -> impl Iterator<Item = EnvVar> {
     let off = (!marking.enabled).then(|| env(pod::ENV_MARKING, "false"));
     let producer = marking.producer.as_ref().map(|producer| env(pod::ENV_PRODUCER, producer.clone()));
     off.into_iter().chain(producer)
+}
+
+fn on_unspeakable(fleet: &Fleet) -> pod::OnUnspeakable {
+    match fleet.on_unspeakable {
+        OnUnspeakable::Skip => pod::OnUnspeakable::Skip,
+        OnUnspeakable::Refuse => pod::OnUnspeakable::Refuse,
+    }
 }
 
 fn store_size(pool: &FleetPool) -> Memory {

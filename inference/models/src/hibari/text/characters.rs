@@ -1,14 +1,15 @@
 //! Which characters can be spoken: Latin letters, digits, punctuation and some
-//! signs stay, other signs go, and other scripts are refused.
+//! signs stay, some have names, other signs go, and letters of other scripts are
+//! left out and counted.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-use crate::SpeechError;
+use super::markup::stand_in;
 
 /// Signs that later steps read or that shape the melody.
 const KEPT: &str = "…“”‘’—–°¢£€¥₹₩§¶±×÷™®©•→←½¼¾²³µ";
-/// How many offending characters an error shows.
-const MAX_SAMPLE: usize = 8;
+/// Zeros of other scripts, each followed by the other digits.
+const ZEROS: [char; 6] = ['\u{660}', '\u{6f0}', '\u{966}', '\u{9e6}', '\u{e50}', '\u{1040}'];
 /// Words longer than this are cut: no later step may take time that grows with
 /// the square of what a stranger sends.
 const MAX_WORD: usize = 120;
@@ -16,13 +17,18 @@ const MAX_WORD: usize = 120;
 const MAX_REPEAT: usize = 3;
 
 /// Text with only what the voice can read, one space or line break at a time.
-///
-/// # Errors
-/// [`SpeechError::UnsupportedScript`].
-pub(super) fn clean(text: &str, languages: &str) -> Result<String, SpeechError> {
+#[derive(Debug, PartialEq)]
+pub(super) struct Cleaned {
+    pub(super) text: String,
+    /// Letters that were left out.
+    pub(super) skipped: usize,
+}
+
+/// Leaves out what the voice cannot read.
+pub(super) fn clean(text: &str) -> Cleaned {
     let folded: Vec<char> = text.nfc().flat_map(fold).collect();
     let mut cleaned = Bounded::default();
-    let mut foreign = String::new();
+    let mut skipped = 0;
     for (index, c) in folded.iter().copied().enumerate() {
         let near = [index.checked_sub(1), Some(index + 1)];
         let alone = !near.iter().flatten().filter_map(|at| folded.get(*at)).any(|c| c.is_alphabetic());
@@ -32,15 +38,15 @@ pub(super) fn clean(text: &str, languages: &str) -> Result<String, SpeechError> 
             Kind::Sign => cleaned.push(' '),
             Kind::Foreign => match greek_name(c).filter(|_| alone) {
                 Some(name) => format!(" {name} ").chars().for_each(|c| cleaned.push(c)),
-                None if foreign.chars().count() < MAX_SAMPLE => foreign.push(c),
-                None => break,
+                None => {
+                    skipped += 1;
+                    // The words around it stay apart.
+                    cleaned.push(' ');
+                }
             },
         }
     }
-    if foreign.is_empty() {
-        return Ok(cleaned.text);
-    }
-    Err(SpeechError::UnsupportedScript { languages: languages.to_owned(), sample: foreign })
+    Cleaned { text: cleaned.text, skipped }
 }
 
 /// Letters without their accents: "é" is "e".
@@ -75,7 +81,7 @@ enum Kind {
 fn kind(c: char) -> Kind {
     match c {
         '\n' | ' '..='~' => Kind::Spoken,
-        _ if KEPT.contains(c) => Kind::Spoken,
+        _ if KEPT.contains(c) || stand_in(c).is_some() => Kind::Spoken,
         '\u{ad}'
         | '\u{200b}'..='\u{200f}'
         | '\u{202a}'..='\u{202e}'
@@ -126,9 +132,28 @@ fn fold(c: char) -> Vec<char> {
         '℃' => "°C",
         '℉' => "°F",
         '⇒' | '➔' | '➜' | '➡' => "→",
-        _ => return c.nfkc().collect(),
+        '↔' | '⇔' => " to and from ",
+        '↑' => " up ",
+        '↓' => " down ",
+        '∑' => " sum of ",
+        '∫' => " integral of ",
+        '₽' => " rubles ",
+        '₺' => " lira ",
+        '₪' => " shekels ",
+        '₫' => " dong ",
+        '₱' => " pesos ",
+        '₿' => " bitcoin ",
+        '฿' => " baht ",
+        _ => return c.nfkc().map(digit).collect(),
     };
     known.chars().collect()
+}
+
+/// A digit of another script as ours.
+fn digit(c: char) -> char {
+    let value =
+        ZEROS.iter().find_map(|zero| (c as u32).checked_sub(*zero as u32).filter(|value| *value < 10));
+    value.and_then(|value| char::from_digit(value, 10)).unwrap_or(c)
 }
 
 fn greek_name(letter: char) -> Option<&'static str> {
@@ -173,24 +198,33 @@ mod tests {
     use super::*;
 
     fn cleaned(text: &str) -> String {
-        clean(text, "en-US").unwrap()
+        let Cleaned { text: cleaned, skipped } = clean(text);
+        assert_eq!(skipped, 0, "{text}");
+        cleaned
     }
 
     #[test]
-    fn other_scripts_are_refused_with_a_short_sample() {
-        for (text, expected) in [
-            ("Hello 世界", "世界"),
-            ("Привет, мир", "Приветми"),
-            ("مرحبا", "مرحبا"),
-            ("नमस्ते", "नमसत"),
-            ("λόγος", "λόγος"),
-            ("٣", "٣"),
+    fn letters_of_other_scripts_are_left_out_and_counted() {
+        for (text, kept, skipped) in [
+            ("Hello 世界", "Hello ", 2),
+            ("Hello世界there", "Hello there", 2),
+            ("Привет, мир", " , ", 9),
+            ("مرحبا", " ", 5),
+            ("नमस्ते", " ", 4),
+            ("λόγος", " ", 5),
         ] {
-            let Err(SpeechError::UnsupportedScript { sample, languages }) = clean(text, "en-US") else {
-                panic!("{text} was accepted");
-            };
-            assert_eq!((sample.as_str(), languages.as_str()), (expected, "en-US"));
+            assert_eq!(clean(text), Cleaned { text: kept.to_owned(), skipped }, "{text}");
         }
+    }
+
+    #[test]
+    fn digits_of_other_scripts_are_digits() {
+        assert_eq!(cleaned("٣ and ४२"), "3 and 42");
+    }
+
+    #[test]
+    fn some_signs_have_names() {
+        assert_eq!(cleaned("5 ₽ ↑"), "5 rubles up ");
     }
 
     #[test]

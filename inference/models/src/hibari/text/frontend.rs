@@ -1,11 +1,14 @@
 //! The frontend as a whole.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use ttsfleet_reading::{Normalizer, Words, plain_signs};
 
 use super::{
-    characters,
+    characters, markup,
     pronounce::Pronouncer,
     split,
     stress::is_audible,
@@ -20,7 +23,24 @@ pub struct Frontend {
     normalizer: Normalizer,
     pronouncer: Pronouncer,
     alphabet: HashSet<char>,
-    languages: String,
+}
+
+/// A text as it is to be said.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Reading {
+    /// In order.
+    pub parts: Vec<Part>,
+    /// Letters of the text that the voice cannot speak, and that are left out.
+    pub skipped_chars: usize,
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// Words, and how many times as fast as the text they are to be spoken.
+    Sentence(Sentence, f32),
+    /// Silence.
+    Pause(Duration),
 }
 
 /// What the network is given at once.
@@ -46,29 +66,55 @@ impl Frontend {
             normalizer: Normalizer::new(words).map_err(|error| unusable(WORDS, error))?,
             pronouncer: Pronouncer::load(folder)?,
             alphabet: vocabulary.into_keys().collect(),
-            languages: folder.manifest().languages.join(", "),
         })
     }
 
-    /// The sentences of a text with their phonemes, in order.
+    /// The sentences of a text with their phonemes, and the pauses among them.
+    /// There may be neither.
     ///
     /// # Errors
-    /// [`SpeechError::UnsupportedScript`], [`SpeechError::NothingToSpeak`], or
     /// [`SpeechError::Inference`] when the network for unknown words fails.
-    pub fn sentences(&self, text: &str) -> Result<Vec<Sentence>, SpeechError> {
-        let cleaned = characters::clean(&plain_signs(text), &self.languages)?;
+    pub fn read(&self, text: &str) -> Result<Reading, SpeechError> {
+        let marked = markup::read(text);
+        let mut reading = Reading::default();
+        for part in &marked.parts {
+            match part {
+                markup::Part::Pause(length) => reading.parts.push(Part::Pause(*length)),
+                markup::Part::Words { text, rate } => {
+                    let cleaned = characters::clean(&plain_signs(text));
+                    reading.skipped_chars += cleaned.skipped;
+                    for sentence in self.sentences(&cleaned.text, &marked.given)? {
+                        reading.parts.push(Part::Sentence(sentence, *rate));
+                    }
+                }
+            }
+        }
+        Ok(reading)
+    }
+
+    fn sentences(&self, cleaned: &str, given: &[String]) -> Result<Vec<Sentence>, SpeechError> {
         let mut sentences = Vec::new();
-        for sentence in split::sentences(&cleaned, &self.normalizer) {
-            let phonemes = self.phonemes(sentence)?;
+        for sentence in split::sentences(cleaned, &self.normalizer) {
+            let phonemes = self.phonemes(sentence, given)?;
             let parts = split::parts(&phonemes).into_iter().filter(|part| is_audible(part));
             sentences.extend(parts.map(|phonemes| Sentence { text: sentence.to_owned(), phonemes }));
         }
-        if sentences.is_empty() { Err(SpeechError::NothingToSpeak) } else { Ok(sentences) }
+        Ok(sentences)
     }
 
-    fn phonemes(&self, sentence: &str) -> Result<String, SpeechError> {
-        let spoken = self.pronouncer.phonemes(&self.normalizer.normalize(sentence))?;
+    fn phonemes(&self, sentence: &str, given: &[String]) -> Result<String, SpeechError> {
+        let spoken = self.pronouncer.phonemes(&self.normalizer.normalize(sentence), given)?;
         let known: String = spoken.chars().filter(|phoneme| self.alphabet.contains(phoneme)).collect();
         Ok(known.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl Reading {
+    /// Its sentences.
+    pub fn sentences(&self) -> impl Iterator<Item = &Sentence> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Sentence(sentence, _) => Some(sentence),
+            Part::Pause(_) => None,
+        })
     }
 }

@@ -1,7 +1,8 @@
 //! Text to phonemes: the English frontend of the hibari voice.
 //!
 //! A text passes through these steps, each a module:
-//! [`characters`] refuses foreign scripts and drops what cannot be spoken,
+//! [`markup`] finds words, pauses and rates in Markdown, HTML and SSML,
+//! [`characters`] leaves out what cannot be spoken,
 //! [`split`] cuts sentences, [`ttsfleet_reading`] writes out what is not words
 //! (times, dates, units, money, addresses), [`tokenizer`] and [`tagger`] find words and their
 //! part of speech, and [`pronounce`] looks them up in the [`lexicon`], reads
@@ -11,6 +12,7 @@ mod characters;
 mod dictionary;
 mod frontend;
 mod lexicon;
+mod markup;
 mod numerals;
 mod oov;
 mod pronounce;
@@ -21,4 +23,4 @@ mod tagger;
 mod tokenizer;
 mod tokens;
 
-pub use frontend::{Frontend, Sentence};
+pub use frontend::{Frontend, Part, Reading, Sentence};

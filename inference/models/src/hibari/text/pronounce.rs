@@ -5,6 +5,7 @@ use fancy_regex::Regex;
 
 use super::{
     lexicon::{Context, Lexicon},
+    markup::stand_in,
     numerals,
     oov::Guesser,
     stress::{PRIMARY, Stress, is_consonant, is_vowel, restress, weight},
@@ -59,9 +60,10 @@ impl Pronouncer {
         })
     }
 
-    /// Phonemes of one line of normalised text.
-    pub(super) fn phonemes(&self, text: &str) -> Result<String, SpeechError> {
-        let mut words = self.words(self.tokens(text));
+    /// Phonemes of one line of normalised text; `given` are those that its
+    /// stand-ins stand for.
+    pub(super) fn phonemes(&self, text: &str, given: &[String]) -> Result<String, SpeechError> {
+        let mut words = self.words(self.tokens(text), given);
         let mut context = Context::default();
         for word in words.iter_mut().rev() {
             match word.pieces.as_mut_slice() {
@@ -90,11 +92,12 @@ impl Pronouncer {
     }
 
     /// Splits tokens into pieces and gathers pieces without space between them.
-    fn words(&self, tokens: Vec<Token>) -> Vec<Word> {
+    fn words(&self, tokens: Vec<Token>, given: &[String]) -> Vec<Word> {
         let mut words: Vec<Word> = Vec::new();
         for token in tokens {
             let mut pieces = self.pieces(&token);
             decide(&mut pieces);
+            give(&mut pieces, given);
             pieces.into_iter().for_each(|piece| append(&mut words, piece));
         }
         words
@@ -201,6 +204,17 @@ fn decide(pieces: &mut [Token]) {
             if letter(ends[index - 1].1) && letter(ends[index + 1].0) {
                 piece.alias = Some("to");
             }
+        }
+    }
+}
+
+/// Settles what stands for given phonemes.
+fn give(pieces: &mut [Token], given: &[String]) {
+    for piece in pieces {
+        if let Some(phonemes) =
+            piece.text.chars().next().and_then(stand_in).and_then(|index| given.get(index))
+        {
+            piece.phonemes = Some(phonemes.clone());
         }
     }
 }

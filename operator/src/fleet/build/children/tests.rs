@@ -4,8 +4,8 @@ mod trial;
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 use ttsfleet_crds::{
-    Expose, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Model, ParentRef, Pool, SecretRef, Source, Tier,
-    TierFrom, Traces, TtsDeployment, TtsDeploymentSpec,
+    Expose, Gpu, GpuMode, HttpRoute, Ingress, LogFormat, Model, OnUnspeakable, ParentRef, Pool, SecretRef,
+    Source, Tier, TierFrom, Traces, TtsDeployment, TtsDeploymentSpec,
 };
 use ttsfleet_wire::judge::Session;
 use ttsfleet_wire::model::{ModelRecord, ModelSource};
@@ -238,6 +238,7 @@ fn pods_and_gateway_are_told_the_fleets_settings() {
         spec.observability.log_format = LogFormat::Json;
         spec.resilience.breaker.queue.open_for = "1m30s".to_owned();
         spec.pools[0].capacity.max_queue_depth = 7;
+        spec.limits.on_unspeakable = OnUnspeakable::Refuse;
     };
     let pod = pod_spec(change);
     let value = |name| variable(&pod, name).unwrap_or_default();
@@ -245,6 +246,7 @@ fn pods_and_gateway_are_told_the_fleets_settings() {
         (value("TTSFLEET_MAX_QUEUE_DEPTH"), value("TTSFLEET_BUSY_SECONDS"), value("TTSFLEET_LOG_FORMAT")),
         (json!("7"), json!("90"), json!("json"))
     );
+    assert_eq!(value("TTSFLEET_ON_UNSPEAKABLE"), json!("refuse"));
     let gateway = template("narrator-gateway", change)["spec"].clone();
     assert_eq!(variable(&gateway, "TTSFLEET_LOG_FORMAT"), Some(json!("json")));
 }

@@ -1,0 +1,198 @@
+//! What is spoken of Markdown, HTML and SSML: the same as of a plain text, with
+//! pauses and rates. And what hostile texts come to.
+
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+use proptest::prelude::*;
+use ttsfleet_models::{
+    ModelFolder,
+    hibari::text::{Frontend, Part, Reading},
+};
+
+static FRONTEND: LazyLock<Frontend> = LazyLock::new(|| {
+    let folder = ModelFolder::embedded(ttsfleet_voice::FILES).expect("the default voice is whole");
+    Frontend::load(&folder).expect("the default voice has a frontend")
+});
+
+fn read(text: &str) -> Reading {
+    FRONTEND.read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
+}
+
+fn phonemes(text: &str) -> Vec<String> {
+    read(text).sentences().map(|sentence| sentence.phonemes.clone()).collect()
+}
+
+#[track_caller]
+fn same(text: &str, plain: &str) {
+    assert_eq!(phonemes(text), phonemes(plain), "{text:?} against {plain:?}");
+}
+
+#[test]
+fn markdown_sounds_like_plain_text() {
+    same("## Summary\n\nIt **really** works.", "Summary.\n\nIt really works.");
+    same("~~Old~~ *new* `code`", "Old new code");
+    same("Buy:\n- milk\n- eggs\n* bread", "Buy:\n\nMilk.\n\neggs.\n\nbread");
+    same("1. Open it.\n2. Close it", "1. Open it.\n2. Close it");
+    same("| Name | Age |\n|---|---|\n| Ann | 7 |\n| Bob | 8 |", "Name, Age.\n\nAnn, 7.\n\nBob, 8");
+    same("> So it is.\n\nYes.", "So it is.\n\nYes.");
+    same(
+        "See [the docs](https://example.com/docs) and <https://example.com>.",
+        "See the docs and https://example.com.",
+    );
+    same("```python\nprint(1)\n```\nDone.", "Code block.\n\nDone.");
+}
+
+#[test]
+fn html_sounds_like_plain_text() {
+    same("This is <b>bold</b> &amp; <i class=\"x\">soft</i>.", "This is bold & soft.");
+    same("<h1>Title</h1><p>One<br>two</p><!-- not this -->", "Title.\n\nOne\ntwo");
+    same("&quot;Hi,&quot; he said&hellip; caf&eacute;", "\"Hi,\" he said… café");
+}
+
+#[test]
+fn plain_text_with_stray_signs_is_read_as_it_was() {
+    for (text, words) in [
+        ("a * b", "a b"),
+        ("2*3*4", "2 3 4"),
+        ("snake_case here", "snake case here"),
+        ("5 < 6", "5 is less than 6"),
+        ("AT&T and C#", "AT&T and C hashtag"),
+        ("#1 of 5", "number one of five"),
+        ("1. First", "1. First"),
+        ("it is ~5 km", "it is about 5 km"),
+    ] {
+        let sounds = |text: &str| phonemes(text).join(" ").replace(['ˈ', 'ˌ', '.', ','], "");
+        let (heard, expected) = (sounds(text), sounds(words).replace("ɪz lɛs", "lɛs"));
+        assert_eq!(heard.replace(' ', ""), expected.replace(' ', ""), "{text}");
+    }
+}
+
+#[test]
+fn a_document_is_spoken_as_it_says() {
+    same("<speak><p>Hello there.</p><p>Bye</p></speak>", "Hello there.\n\nBye");
+    same("<speak>The <sub alias=\"World Wide Web\">WWW</sub> &lt; all.</speak>", "The World Wide Web < all.");
+    same("<speak><say-as interpret-as=\"characters\">NASA</say-as></speak>", "N.A.S.A");
+    same("<speak>at <say-as interpret-as=\"ordinal\">3</say-as></speak>", "at third");
+    same(
+        "<speak>on <say-as interpret-as=\"date\" format=\"dmy\">1/2/2026</say-as>.</speak>",
+        "on 2026-02-01.",
+    );
+    same("<speak>call <say-as interpret-as=\"telephone\">555-0100</say-as></speak>", "call 5 5 5, 0 1 0 0");
+    same("<speak><audio src=\"x.mp3\"/><mstts:x y=\"z\">Hi.</mstts:x></speak>", "Hi.");
+}
+
+#[test]
+fn given_phonemes_stand_in_their_sentence() {
+    let text = "<speak>I say <phoneme alphabet=\"ipa\" ph=\"pɪˈkɑːn\">pecan</phoneme>, not nut.</speak>";
+    let [sentence] = &phonemes(text)[..] else { panic!("not one sentence") };
+    assert!(sentence.contains(" pɪkˈɑn, nˌɑt") || sentence.contains(" pɪkˈɑn, nˈɑt"), "{sentence}");
+    same("<speak>a <phoneme alphabet=\"ipa\" ph=\"ǃ\">pecan</phoneme></speak>", "a pecan");
+}
+
+#[test]
+fn pauses_and_rates_are_parts_of_their_own() {
+    let parts = read("One.[pause:2s] <b>Two</b>.").parts;
+    let [Part::Sentence(one, 1.0), Part::Pause(pause), Part::Sentence(two, 1.0)] = &parts[..] else {
+        panic!("{parts:?}")
+    };
+    assert_eq!((&one.phonemes, *pause), (&phonemes("One.")[0], Duration::from_secs(2)));
+    assert_eq!(two.phonemes, phonemes("Two.")[0]);
+    let parts = read("<speak>a <prosody rate=\"fast\">b</prosody>.</speak>").parts;
+    let [Part::Sentence(_, 1.0), Part::Sentence(fast, rate)] = &parts[..] else { panic!("{parts:?}") };
+    assert_eq!((&fast.phonemes, *rate), (&phonemes("b.")[0], 1.55));
+}
+
+/// All that is said, and how long that took.
+fn timed(text: &str) -> (Reading, Duration) {
+    LazyLock::force(&FRONTEND);
+    let started = Instant::now();
+    (read(text), started.elapsed())
+}
+
+#[test]
+fn hostile_documents_come_to_little_and_take_little_time() {
+    let bomb: String =
+        (1..100).map(|n| format!("<!ENTITY l{n} \"{}\">", format!("&l{};", n - 1).repeat(10))).collect();
+    let hostile = [
+        format!("<speak><!DOCTYPE l [<!ENTITY l0 \"ha\">{bomb}]>&l99;</speak>"),
+        format!("<?xml version=\"1.0\"?><!DOCTYPE l [{bomb}]><speak>&l99;</speak>"),
+        "<speak><!DOCTYPE f [<!ENTITY f SYSTEM \"file:///etc/passwd\">]>&f;".to_owned(),
+        format!("<speak>{}", "<prosody rate=\"200%\">".repeat(500)),
+        format!("<speak>{}", "<say-as interpret-as=\"digits\">1".repeat(300)),
+        format!("<speak><sub alias=\"{}", "a".repeat(10_000)),
+        format!("<speak>{}", "<sub alias=\"".repeat(1000)),
+        format!("<speak {}>", "a=\"b\" ".repeat(2000)),
+        format!("<speak>{}", "<break time=\"10s\"/>".repeat(500)),
+        format!("<speak>{}", "<!--".repeat(2500)),
+        format!("<speak>{}", "<![CDATA[".repeat(1000)),
+        format!("<speak>{}", "&#x41;".repeat(1500)),
+        format!("<speak>{}", "&#0;&#xffffffffff;&#xd800;\0".repeat(300)),
+        format!("<speak>{}", "<phoneme ph=\"a\"/>".repeat(500)),
+        "<".repeat(10_000),
+        "<a ".repeat(3000),
+        "[".repeat(10_000),
+        "[pause:".repeat(1400),
+        "[pause:10s]".repeat(900),
+        "*a **b ".repeat(1400),
+        "> ".repeat(5000),
+        "- ".repeat(5000),
+        "`".repeat(10_000),
+        "|a|\n|-|\n".repeat(1000),
+        "![[]()".repeat(1600),
+        "```md\n".repeat(1600),
+        "a\n".repeat(5000) + "===",
+        "&amp;".repeat(2000),
+        "\0".repeat(10_000),
+    ];
+    for text in hostile {
+        let (reading, spent) = timed(&text);
+        let start: String = text.chars().take(40).collect();
+        eprintln!("{start:?} {spent:?}");
+        // That much of plain words takes as long.
+        assert!(spent < Duration::from_secs(10), "{start} took {spent:?}");
+        let silence: Duration = reading.parts.iter().map(pause).sum();
+        assert!(silence <= Duration::from_secs(60), "{start}: {silence:?}");
+        let said: usize = reading.sentences().map(|sentence| sentence.phonemes.len()).sum();
+        assert!(said <= 40 * text.len(), "{start}: {said}");
+        assert!(!reading.sentences().any(|sentence| sentence.text.contains("root:")), "{start}");
+    }
+}
+
+fn pause(part: &Part) -> Duration {
+    match part {
+        Part::Pause(length) => *length,
+        Part::Sentence(..) => Duration::ZERO,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_mix_of_marks_is_read_within_bounds(
+        text in "(<speak>)?((</?(b|p|s|sub|break|prosody|say-as|phoneme|br|td|x)( (alias|time|rate|ph|interpret-as)=[\"']?[a-z0-9%.]{0,5}[\"']?)?/?>)|[a-z]{1,4} |[-*_~`#>|\\[\\]()&;:.<]|\\[pause:[0-9]{1,4}m?s\\]|&#?[a-z0-9]{1,4};|```|\n|\u{e000}){0,60}"
+    ) {
+        let (reading, spent) = timed(&text);
+        prop_assert!(spent < Duration::from_secs(5));
+        let silence: Duration = reading.parts.iter().map(pause).sum();
+        prop_assert!(silence <= Duration::from_secs(60));
+        for part in &reading.parts {
+            match part {
+                Part::Sentence(sentence, rate) => {
+                    prop_assert!(!sentence.phonemes.is_empty() && (0.1..=10.0).contains(rate));
+                }
+                Part::Pause(length) => prop_assert!(!length.is_zero() && *length <= Duration::from_secs(10)),
+            }
+        }
+    }
+
+    #[test]
+    fn words_without_marks_are_read_letter_by_letter(text in "([A-Za-z]{1,8}[,.!?]? ){1,12}") {
+        // Nothing of it is a mark, with or without a look at it.
+        let looked_at = format!("{text}\\");
+        prop_assert_eq!(phonemes(&text).join(" "), phonemes(&looked_at).join(" "));
+    }
+}

@@ -106,7 +106,7 @@ mod tests {
             ("spell-out", "", "ab-1", "A.B dash 1"),
             ("digits", "", "2026", "2 0 2 6"),
             ("telephone", "", "+1 (555) 010", "plus 1, 5 5 5, 0 1 0"),
-            ("cardinal", "", "1999", "one thousand nine hundred and ninety-nine"),
+            ("cardinal", "", "1999", "one thousand nine hundred ninety-nine"),
             ("number", "", " -1,000 ", "minus one thousand"),
             ("number", "", "3.14", "3.14"),
             ("ordinal", "", "22", "twenty-second"),

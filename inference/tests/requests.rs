@@ -131,14 +131,14 @@ async fn what_programs_send_by_themselves_is_spoken(#[case] request: Value) {
 async fn openais_clients_are_served_with_the_names_and_fields_they_send() {
     let server = start(limits()).await;
     let request = json!({
-        "model": "gpt-4o-mini-tts", "voice": "alloy", "input": "one two", "response_format": "wav",
+        "model": "gpt-4o-mini-tts", "voice": "alloy", "input": "one two", "response_format": "pcm",
         "instructions": "Speak softly.", "stream": true,
     });
     let answer = say(server.speech, request).await;
     assert_eq!((answer.status, answer.header("x-tts-model")), (200, Some("tones@1")), "{}", answer.head);
     assert_eq!(answer.header("x-tts-ignored"), Some("instructions, stream"));
-    let own = say(server.speech, json!({"input": "one two", "voice": "low", "response_format": "wav"})).await;
-    assert_eq!(answer.body, own.body, "it is the first voice");
+    let own = say(server.speech, json!({"input": "one two", "voice": "low", "response_format": "pcm"})).await;
+    assert!(answer.body == own.body, "it is the first voice");
 }
 
 #[tokio::test]

@@ -53,20 +53,19 @@ fn html_sounds_like_plain_text() {
 }
 
 #[test]
-fn plain_text_with_stray_signs_is_read_as_it_was() {
+fn signs_that_may_as_well_be_marks_stay_signs() {
     for (text, words) in [
-        ("a * b", "a b"),
-        ("2*3*4", "2 3 4"),
+        ("a * b", "a times b"),
+        ("2*3*4", "2 times 3 times 4"),
         ("snake_case here", "snake case here"),
         ("5 < 6", "5 is less than 6"),
-        ("AT&T and C#", "AT&T and C hashtag"),
+        ("AT&T and C#", "AT&T and C sharp"),
         ("#1 of 5", "number one of five"),
         ("1. First", "1. First"),
         ("it is ~5 km", "it is about 5 km"),
     ] {
-        let sounds = |text: &str| phonemes(text).join(" ").replace(['ˈ', 'ˌ', '.', ','], "");
-        let (heard, expected) = (sounds(text), sounds(words).replace("ɪz lɛs", "lɛs"));
-        assert_eq!(heard.replace(' ', ""), expected.replace(' ', ""), "{text}");
+        let sounds = |text: &str| phonemes(text).concat().replace(['ˈ', 'ˌ', '.', ',', ' '], "");
+        assert_eq!(sounds(text), sounds(words), "{text}");
     }
 }
 

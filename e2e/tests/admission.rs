@@ -107,6 +107,8 @@ fn the_shortest_fleet_gets_every_default() {
             }],
             "gateway": {"replicas": 2, "resources": {"memory": "128Mi", "cpu": "250m"}},
             "routing": {"tierFrom": {}},
+            "api": {"aliases": {"openai": true}, "strict": false, "publicLists": false, "cors": {}},
+            "marking": {"enabled": true},
             "limits": {"maxInputChars": 600, "onOverflow": "Auto", "hardLimit": 4096, "onUnspeakable": "Skip"},
             "resilience": {
                 "timeouts": {"attempt": "3s", "total": "9s", "idle": "3s", "client": "15s", "ingress": "35s"},

@@ -284,6 +284,16 @@ fn routing() -> Vec<Rule> {
             json!({"limits": {"maxInputChars": 600, "hardLimit": 600}}),
             json!({"limits": {"maxInputChars": 600, "hardLimit": 599}}),
         ),
+        rule(
+            "api.aliases.voices takes names of at most 128 characters",
+            json!({"api": {"aliases": {"voices": {"alloy": "heart", "echo": ""}}}}),
+            json!({"api": {"aliases": {"voices": {"alloy": "h".repeat(129)}}}}),
+        ),
+        rule(
+            "api.cors.origins must be origins without a path",
+            json!({"api": {"cors": {"origins": ["https://app.example.com:8443", "*", "app://local"]}}}),
+            json!({"api": {"cors": {"origins": ["https://app.example.com/page"]}}}),
+        ),
     ]
 }
 

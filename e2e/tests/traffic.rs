@@ -223,7 +223,7 @@ fn hostile_requests_get_their_error_and_harm_nobody() {
         (b"{\"input\": ".to_vec(), 400, "InvalidJson"),
         (b"{\"input\": \"\xff\"}".to_vec(), 400, "InvalidJson"),
         (b"{\"input\": \"Hi.\", \"voice\": \"nobody\"}".to_vec(), 400, "UnknownVoice"),
-        (b"{\"input\": \"Hi.\", \"response_format\": \"aac\"}".to_vec(), 400, "UnsupportedFormat"),
+        (b"{\"input\": \"Hi.\", \"response_format\": \"au\"}".to_vec(), 400, "UnsupportedFormat"),
     ] {
         assert_eq!(post_raw(host, &body), (status, code.to_owned()));
     }

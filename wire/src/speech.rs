@@ -344,7 +344,8 @@ pub struct VoiceList {
 pub struct VoiceInfo {
     /// The name to send as `voice`.
     pub id: String,
-    /// The same, to be shown.
+    /// The same, to be shown; servers of before do not say it.
+    #[serde(default)]
     pub name: String,
     /// BCP 47 tags of the languages it speaks.
     pub languages: Vec<String>,

@@ -38,11 +38,12 @@ impl Line {
         self.since = None;
     }
 
-    /// How long a thread would be waited for behind so many. Where none has come
-    /// free for longer than usual, that is what is usual now.
+    /// How long a thread would be waited for behind so many: as usual, and for the
+    /// next one at least as long as none has come free.
     pub(crate) fn wait(&self, ahead: f64, now: Instant) -> Duration {
         let quiet = self.since.map_or(0.0, |since| now.saturating_duration_since(since).as_secs_f64());
-        let seconds = (ahead + 1.0) * self.interval.value().max(quiet);
+        let usual = self.interval.value();
+        let seconds = ahead * usual + usual.max(quiet);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 }
@@ -73,12 +74,12 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_long_in_coming_is_what_is_usual() {
+    fn a_thread_that_is_long_in_coming_is_waited_for_as_long_again() {
         let (mut line, now) = (Line::new(USUAL), Instant::now());
         line.joined(now);
         line.joined(now + USUAL);
         assert_eq!(line.wait(0.0, now), USUAL);
         assert_eq!(line.wait(0.0, now + 10 * USUAL), 10 * USUAL);
-        assert_eq!(line.wait(1.0, now + 10 * USUAL), 20 * USUAL);
+        assert_eq!(line.wait(1.0, now + 10 * USUAL), 11 * USUAL);
     }
 }

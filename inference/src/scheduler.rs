@@ -22,9 +22,9 @@ use crate::{
 const SAFELY_AHEAD: Duration = Duration::from_secs(1);
 
 /// After how long without a turn a request is due for one, however much of it is
-/// still to be heard: two thirds of the silence that a gateway takes for a broken
-/// answer.
-const LONGEST_SILENCE: Duration = Duration::from_secs(2);
+/// still to be heard: less than half of the silence that a gateway takes for a broken
+/// answer, as all that are due take turns.
+const LONGEST_SILENCE: Duration = Duration::from_millis(1200);
 
 /// Seconds of speech that a turn is taken for until it is known: the longest
 /// piece of the built-in voice.

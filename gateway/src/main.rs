@@ -7,11 +7,6 @@ use tokio::runtime::{Builder, Runtime};
 use ttsfleet_gateway::{config::Args, run::run};
 use ttsfleet_serving::{logging, traces};
 
-/// Every request takes and leaves buffers of some KiB, for which the C library's
-/// allocator is slow, and gives memory back only to ask for it again.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> io::Result<ExitCode> {
     let args = Args::parse();
     let _logging = logging::init(args.log_format)?;

@@ -38,7 +38,7 @@ pub(crate) struct Claim {
 pub(crate) struct Outlook {
     /// By one more request of this caller.
     pub(crate) wait: Duration,
-    /// By one of somebody who waits for none so far.
+    /// By a short one of somebody who waits for none so far.
     pub(crate) newcomer: Duration,
 }
 

@@ -239,26 +239,30 @@ impl Scheduler {
         self.tasks.values().filter(is_longer).count()
     }
 
-    /// What one more text of a caller has to expect, bulky or not. Before it would
-    /// get a thread those of the caller that wait already, and of the other callers'
-    /// as many as their shares are beside its own.
+    /// What one more text of a caller has to expect, bulky or not; and a newcomer
+    /// with a text that is not.
     pub(crate) fn outlook(&self, caller: &Caller, share: f64, bulky: bool, now: Instant) -> Outlook {
+        let newcomer = self.wait(None, share, false, now);
+        Outlook { wait: self.wait(Some(caller), share, bulky, now), newcomer }
+    }
+
+    /// How long a thread would be waited for. Before come the caller's texts that
+    /// wait already, and of the other callers' as many as their shares are beside
+    /// its own.
+    fn wait(&self, caller: Option<&Caller>, share: f64, bulky: bool, now: Instant) -> Duration {
         let mut waiting: HashMap<&Caller, f64> = HashMap::new();
         for task in self.tasks.values().filter(|task| !task.has_thread && task.bulky == bulky) {
             *waiting.entry(&task.caller).or_default() += 1.0;
         }
         let (started, bulky_ones) = self.started();
         if waiting.is_empty() && self.has_thread_for(bulky, started, bulky_ones) {
-            return Outlook::default();
+            return Duration::ZERO;
         }
-        let own = waiting.remove(caller).unwrap_or_default();
-        let ahead = |own: f64| {
-            let round = (own + 1.0) / share.clamp(SMALLEST_SHARE, 1.0);
-            let share = |other: &Caller| self.callers.get(other).map_or(1.0, |account| account.share);
-            own + waiting.iter().map(|(other, count)| count.min(round * share(other))).sum::<f64>()
-        };
-        let line = &self.lines[usize::from(bulky)];
-        Outlook { wait: line.wait(ahead(own), now), newcomer: line.wait(ahead(0.0), now) }
+        let own = caller.and_then(|caller| waiting.remove(caller)).unwrap_or_default();
+        let round = (own + 1.0) / share.clamp(SMALLEST_SHARE, 1.0);
+        let share = |other: &Caller| self.callers.get(other).map_or(1.0, |account| account.share);
+        let before = waiting.iter().map(|(other, count)| count.min(round * share(other)));
+        self.lines[usize::from(bulky)].wait(own + before.sum::<f64>(), now)
     }
 
     /// How long a thread is waited for by the first in the line.

@@ -193,3 +193,19 @@ fn no_more_turns_are_given_than_there_are_cores() {
     scheduler.leave(one);
     assert_eq!((scheduler.next(now), scheduler.callers.len()), (None, 0));
 }
+
+#[test]
+fn a_bulky_text_that_would_wait_says_nothing_of_short_ones() {
+    let (mut scheduler, now) = (Scheduler::new(4, 1), Instant::now());
+    let heavy = claim("", "heavy", 1);
+    for _ in 0..3 {
+        let id = scheduler.enter(&heavy, 0.5, 60.0, now);
+        if scheduler.next(now) == Some(id) {
+            scheduler.park(id, 0.5, now);
+        }
+    }
+    let later = now + Duration::from_secs(2);
+    let bulky = scheduler.outlook(&heavy.caller, 0.5, true, later);
+    assert!(bulky.wait >= Duration::from_secs(2) && bulky.newcomer == Duration::ZERO, "{bulky:?}");
+    assert_eq!(scheduler.outlook(&heavy.caller, 0.5, false, later).wait, Duration::ZERO);
+}

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::command::run;
 use crate::progress::Progress;
-use crate::tools::cache_dir;
+use crate::tools::installed;
 
 /// The folder with a package of that version and all it needs, installed on
 /// first use; a `PYTHONPATH`.
@@ -15,16 +15,11 @@ use crate::tools::cache_dir;
 /// # Errors
 /// When pip is not there or cannot install it.
 pub fn package(name: &str, version: &str, progress: &dyn Progress) -> Result<PathBuf> {
-    let folder = cache_dir()?.join("programs").join(format!("python-{name}-{version}"));
-    if folder.exists() {
-        return Ok(folder);
-    }
-    progress.note(&format!("installing {name} {version} from Python's packages"));
-    let unfinished = folder.with_extension(format!("unfinished-{}", std::process::id()));
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
-    run(pip.arg(&unfinished).arg(format!("{name}=={version}")))
-        .with_context(|| format!("pip cannot install {name}"))?;
-    std::fs::rename(&unfinished, &folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(folder)
+    installed(&format!("python-{name}-{version}"), progress, |folder| {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
+        run(pip.arg(folder).arg(format!("{name}=={version}")))
+            .with_context(|| format!("pip cannot install {name}"))
+            .map(drop)
+    })
 }

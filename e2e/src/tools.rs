@@ -90,6 +90,25 @@ pub(crate) fn offer(program: &Path, name: &str) -> Result<()> {
     link(program, &bin.join(name))
 }
 
+/// A folder of that name, filled on first use.
+pub(crate) fn installed(
+    name: &str,
+    progress: &dyn Progress,
+    install: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let folder = store()?.join(name);
+    if folder.exists() {
+        return Ok(folder);
+    }
+    progress.note(&format!("installing {name}"));
+    let unfinished = folder.with_extension(format!("unfinished-{}", std::process::id()));
+    std::fs::create_dir_all(&unfinished)
+        .with_context(|| format!("cannot create {}", unfinished.display()))?;
+    install(&unfinished)?;
+    std::fs::rename(&unfinished, &folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
 /// Servers that models are fetched from: `registry` (OCI), `versitygw` (S3) and
 /// `fake-gcs-server` (Google Cloud Storage).
 pub fn ensure_source_servers(progress: &dyn Progress) -> Result<Tools> {

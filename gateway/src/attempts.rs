@@ -28,7 +28,7 @@ const MOST_FULL: usize = 4;
 /// How often full pods are asked once more, after a pause, by whoever has lost its.
 const WAITS_FOR_ROOM: u32 = 3;
 /// No second pod is asked sooner than this, however quick the pool is of late.
-const SOONEST_HEDGE: Duration = Duration::from_millis(50);
+pub(crate) const SOONEST_HEDGE: Duration = Duration::from_millis(50);
 /// An attempt with less time than this is not worth making.
 const SHORTEST: Duration = Duration::from_millis(50);
 

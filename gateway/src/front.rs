@@ -71,12 +71,11 @@ impl Front {
         let place = Place::of(uri.path());
         let record = begin(Arc::clone(&self.observer), &request, place.map(Place::name));
         let method = request.method().clone();
-        let origins = self.gateway.origins();
-        let page = cors::allowed(&origins, request.headers());
+        let page = self.gateway.page(request.headers());
         let mut response = match place {
             None => answer(&record, Err(no_such_path())),
             Some(_) if method == Method::OPTIONS => {
-                cors::options(&origins, request.headers()).map(Into::into)
+                cors::options(page.is_some(), request.headers()).map(Into::into)
             }
             Some(place) => self.at(place, &method, &record, request).await,
         };
@@ -243,11 +242,10 @@ async fn attempt(
     forward: &Forward,
     deadline: tokio::time::Instant,
 ) -> Result<Answered<Answer>, Exhausted> {
-    let pools = tier.pools.iter().filter_map(|name| gateway.pools.get(name)).collect();
     let is_long = forward.headers.contains_key(headers::LONG);
     let caller = forward.headers.get(headers::CALLER).map_or(&b""[..], HeaderValue::as_bytes);
     let flow = Flow::new(&tier.name, caller, is_long);
-    let mut attempts = Attempts::new(route, &gateway.budget, pools).of(flow).until(deadline);
+    let mut attempts = Attempts::new(route, &gateway.budget, gateway.pools_of(tier)).of(flow).until(deadline);
     if is_long {
         attempts = attempts.of_long_text();
     }

@@ -9,17 +9,19 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use axum::http::{HeaderMap, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use ttsfleet_serving::{BodyLimits, Failure, Readiness};
 use ttsfleet_wire::error::ErrorCode;
 
 use crate::{
     budget::RetryBudget,
+    cors,
     metrics::{Metrics, WatchLabels},
     mirror::Mirrors,
-    pool::Pools,
+    pool::{Pool, Pools},
     pressure::Pressure,
-    route::Route,
+    route::{Route, Tier},
     sight::Watches,
     tier::Keys,
     upstream::Upstream,
@@ -96,9 +98,15 @@ impl Gateway {
         })
     }
 
-    /// Origins whose pages may call; none until there is a route.
-    pub(crate) fn origins(&self) -> Vec<String> {
-        self.route.load().as_ref().map(|route| route.api.origins.clone()).unwrap_or_default()
+    /// The page that a request comes from, if that may call; none may until there is
+    /// a route.
+    pub(crate) fn page(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        cors::allowed(&self.route.load().as_ref()?.api.origins, request)
+    }
+
+    /// A tier's pools, the preferred one first.
+    pub(crate) fn pools_of(&self, tier: &Tier) -> Vec<Arc<Pool>> {
+        tier.pools.iter().filter_map(|name| self.pools.get(name)).collect()
     }
 
     /// A place among the requests in progress.

@@ -51,8 +51,7 @@ pub(crate) async fn list(
     record.hold(gateway.admit()?);
     let path = if what == List::Voices { "/v1/audio/voices" } else { "/v1/models" };
     let forward = Forward { method: Method::GET, path, headers: of_tier(&tier, record), body: Bytes::new() };
-    let pools = tier.pools.iter().filter_map(|name| gateway.pools.get(name)).collect();
-    let attempts = Attempts::new(&route, &gateway.budget, pools).without_hedges();
+    let attempts = Attempts::new(&route, &gateway.budget, gateway.pools_of(&tier)).without_hedges();
     let answered = attempted(gateway, attempts, &forward).await.map_err(|exhausted| exhausted.failure)?;
     let answered = with_names(answered, what, &route.api.aliases).await?;
     let mut response = deliver(answered, &tier, record, &route);

@@ -10,7 +10,7 @@ use tokio::{
 };
 use ttsfleet_serving::{Connections, Listener, health_routes, serve};
 
-use crate::{config::Args, front, gateway::Gateway, probe, tier, watch as cluster};
+use crate::{attempts::SOONEST_HEDGE, config::Args, front, gateway::Gateway, probe, tier, watch as cluster};
 
 /// After SIGTERM requests still come until every node has heard of it.
 const STILL_SENT: Duration = Duration::from_secs(5);
@@ -21,6 +21,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// before all others; and every request sets one, for its second attempt, which is
 /// due in 50 ms at least. Where something is always due sooner, it need not.
 const PULSE: Duration = Duration::from_millis(40);
+const _: () = assert!(PULSE.as_millis() < SOONEST_HEDGE.as_millis());
 
 /// Why the gateway ended before it was asked to.
 #[derive(Debug, thiserror::Error)]

@@ -155,6 +155,8 @@ async fn pages_of_the_origins_named_may_call() {
     let answer = ask("https://app.example.com").await;
     assert_eq!(answer.status(), 204);
     assert_eq!(answer.headers()["access-control-allow-headers"], "authorization,content-type");
+    assert_eq!(answer.headers()["access-control-allow-origin"], "https://app.example.com");
+    assert_eq!(answer.headers().get_all("vary").iter().count(), 1);
     assert!(!ask("https://evil.example.org").await.headers().contains_key("access-control-allow-origin"));
 
     let page = [("origin", "https://app.example.com")];

@@ -104,9 +104,7 @@ impl Admission {
             return Err(Refused::all(Failure::new(ErrorCode::Draining, message).retry_after(1)));
         }
         let now = Instant::now();
-        let share = lock(&self.callers).asks(claim, now);
-        let bulky = Scheduler::is_bulky(claim, seconds);
-        let room = self.room(pool.outlook(&claim.caller, share, bulky), now);
+        let room = self.room(self.outlook(claim, seconds, pool, now), now);
         let judged = lock(&self.callers).judge(claim, room, now);
         judged.map_err(|refusal| self.refused(refusal, pool.interval(), room.outlook, now))
     }
@@ -142,11 +140,8 @@ impl Admission {
     /// The refusal of a request that has waited for a thread for too long.
     pub(crate) fn waited_in_vain(&self, claim: &Claim, seconds: f64, pool: &Pool) -> Refused {
         let now = Instant::now();
-        let mut callers = lock(&self.callers);
-        let (share, bulky) = (callers.asks(claim, now), Scheduler::is_bulky(claim, seconds));
-        let outlook = pool.outlook(&claim.caller, share, bulky);
-        let refusal = callers.impatient(claim, outlook);
-        drop(callers);
+        let outlook = self.outlook(claim, seconds, pool, now);
+        let refusal = lock(&self.callers).impatient(claim, outlook);
         self.refused(refusal, pool.interval(), outlook, now)
     }
 
@@ -189,6 +184,12 @@ impl Admission {
 
     fn inside(&self) -> usize {
         (self.most as usize).saturating_sub(self.places.available_permits())
+    }
+
+    /// Notes that a caller asks; answers what it has to expect.
+    fn outlook(&self, claim: &Claim, seconds: f64, pool: &Pool, now: Instant) -> Outlook {
+        let share = lock(&self.callers).asks(claim, now);
+        pool.outlook(&claim.caller, share, Scheduler::is_bulky(claim, seconds))
     }
 
     fn room(&self, outlook: Outlook, now: Instant) -> Room {

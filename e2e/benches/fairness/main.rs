@@ -9,15 +9,18 @@
 
 #[path = "../../bench_options.rs"]
 mod bench_options;
+#[path = "../../closed.rs"]
+mod closed;
 #[path = "../../load.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod load;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use bench_options::BenchOptions;
 use clap::Parser;
+use closed::runtime;
 use load::{Outcome, Sample, Shot, percentile, steady};
 use serde::Serialize;
 use serde_json::json;
@@ -37,8 +40,6 @@ const SECONDS: f64 = 15.0;
 const OTHERS: f64 = 0.4;
 const SHARE: f64 = 0.5;
 const TIMES: f64 = 10.0;
-const CLOSED_CALLERS: usize = 8;
-const CLOSED_FOR: Duration = Duration::from_secs(15);
 
 const SHORT: &str = "Please call me back tomorrow morning before nine.";
 const SENTENCE: &str = "The old bridge was closed because of the heavy rain. ";
@@ -121,10 +122,6 @@ fn fleet() -> serde_json::Value {
     })
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-}
-
 fn heavy_text() -> String {
     SENTENCE.repeat(SENTENCES)
 }
@@ -138,24 +135,12 @@ struct Lengths {
 /// What the pods make at most, in seconds of speech a second, told by callers
 /// that wait for each other.
 fn capacity(url: &str) -> (f64, Lengths) {
-    let one = |text: String| {
-        let shot = Shot { at: Duration::ZERO, text, key: Some(OTHERS_KEY) };
-        runtime().block_on(load::run(url, vec![shot])).remove(0).audio
+    let audio = |text: String| closed::one(url, Some(OTHERS_KEY), text).audio;
+    let lengths = Lengths { short: audio(SHORT.to_owned()), heavy: audio(heavy_text()) };
+    let texts = |number: usize| {
+        std::iter::repeat(if number.is_multiple_of(2) { SHORT.to_owned() } else { heavy_text() })
     };
-    let lengths = Lengths { short: one(SHORT.to_owned()), heavy: one(heavy_text()) };
-    let begun = Instant::now();
-    let caller = |number: usize| {
-        let mut audio = 0.0;
-        while begun.elapsed() < CLOSED_FOR {
-            audio += one(if number.is_multiple_of(2) { SHORT.to_owned() } else { heavy_text() });
-        }
-        audio
-    };
-    let audio: f64 = std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..CLOSED_CALLERS).map(|number| scope.spawn(move || caller(number))).collect();
-        callers.into_iter().map(|caller| caller.join().unwrap()).sum()
-    });
-    (audio / begun.elapsed().as_secs_f64(), lengths)
+    (closed::capacity(url, Some(OTHERS_KEY), texts), lengths)
 }
 
 /// What became of both callers' requests.

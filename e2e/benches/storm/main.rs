@@ -9,6 +9,8 @@
 
 #[path = "../../bench_options.rs"]
 mod bench_options;
+#[path = "../../closed.rs"]
+mod closed;
 #[path = "../../load.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod load;
@@ -23,7 +25,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use bench_options::BenchOptions;
 use clap::Parser;
-use load::{Outcome, Sample, Shot, steady};
+use closed::{capacity, one, runtime};
+use load::{Sample, steady};
 use report::Figures;
 use serde_json::json;
 use sides::{NAMESPACE, Side};
@@ -47,10 +50,6 @@ const USUAL: f64 = 0.4;
 const PEAK: f64 = 3.0;
 /// Requests that tell how long one takes when there is no other.
 const UNLOADED: usize = 60;
-/// Callers that wait for each other, and for how long, to tell what the pods can
-/// do at most.
-const CLOSED_CALLERS: usize = 8;
-const CLOSED_FOR: Duration = Duration::from_secs(15);
 
 #[derive(Parser)]
 struct Options {
@@ -96,7 +95,7 @@ fn measure(cluster: &Cluster, image: &str) -> Result<(f64, Vec<Stormed>)> {
         let unloaded = unloaded(&url);
         // The same load for both, told from the first.
         let rate = *rate.get_or_insert_with(|| sides::PODS / mean(&unloaded));
-        let capacity = capacity(&url);
+        let capacity = capacity(&url, None, Texts::from);
         println!("  {}: storm of up to {:.1} requests a second", side.name(), rate * PEAK);
         let samples = storm(cluster, side, &url, rate)?;
         let kills = side.memory_kills(cluster)?;
@@ -107,43 +106,10 @@ fn measure(cluster: &Cluster, image: &str) -> Result<(f64, Vec<Stormed>)> {
     Ok((rate.unwrap_or_default(), stormed))
 }
 
-/// Seconds of speech a second that come to callers who each wait for an answer
-/// before they ask again.
-fn capacity(url: &str) -> f64 {
-    let begun = Instant::now();
-    let caller = |number: usize| {
-        let mut texts = Texts::from(number);
-        let mut audio = 0.0;
-        while begun.elapsed() < CLOSED_FOR {
-            let shot = Shot { at: Duration::ZERO, text: texts.next(), key: None };
-            let sample = runtime().block_on(load::run(url, vec![shot])).remove(0);
-            if matches!(sample.outcome, Outcome::Refused { .. }) {
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            audio += sample.audio;
-        }
-        audio
-    };
-    let audio: f64 = std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..CLOSED_CALLERS).map(|number| scope.spawn(move || caller(number))).collect();
-        callers.into_iter().map(|caller| caller.join().unwrap()).sum()
-    });
-    audio / begun.elapsed().as_secs_f64()
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-}
-
 /// Requests one after the other, but for the first, which may meet a Service that
 /// not every node knows yet.
 fn unloaded(url: &str) -> Vec<Sample> {
-    let mut texts = Texts::new();
-    let one = |text| {
-        let shot = Shot { at: Duration::ZERO, text, key: None };
-        runtime().block_on(load::run(url, vec![shot])).remove(0)
-    };
-    (0..=UNLOADED).map(|_| one(texts.next())).skip(1).collect()
+    Texts::new().take(UNLOADED + 1).map(|text| one(url, None, text)).skip(1).collect()
 }
 
 /// Seconds from a request to the end of its audio.
@@ -153,9 +119,9 @@ fn mean(samples: &[Sample]) -> f64 {
 
 fn storm(cluster: &Cluster, side: Side, url: &str, rate: f64) -> Result<Vec<Sample>> {
     let mut texts = Texts::new();
-    let mut shots = steady(0.0, CALM, rate * USUAL, || texts.next());
-    shots.extend(steady(CALM, BURST, rate * PEAK, || texts.next()));
-    shots.extend(steady(BURST, END, rate * USUAL, || texts.next()));
+    let mut shots = steady(0.0, CALM, rate * USUAL, || texts.next().unwrap());
+    shots.extend(steady(CALM, BURST, rate * PEAK, || texts.next().unwrap()));
+    shots.extend(steady(BURST, END, rate * USUAL, || texts.next().unwrap()));
     std::thread::scope(|scope| {
         let begun = Instant::now();
         let samples = scope.spawn(|| runtime().block_on(load::run(url, shots)));

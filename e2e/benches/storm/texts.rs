@@ -26,12 +26,16 @@ impl Texts {
     pub(crate) fn from(place: usize) -> Self {
         Self(place)
     }
+}
 
-    pub(crate) fn next(&mut self) -> String {
+impl Iterator for Texts {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
         self.0 += 1;
         let sentences = if self.0.is_multiple_of(LONG_EVERY) { LONG } else { 1 + self.0 % 2 };
         let chosen: Vec<&str> =
             (0..sentences).map(|place| SENTENCES[(self.0 + place) % SENTENCES.len()]).collect();
-        chosen.join(" ")
+        Some(chosen.join(" "))
     }
 }

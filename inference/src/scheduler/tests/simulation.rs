@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Id, Scheduler};
-use crate::callers::{Callers, Claim};
+use crate::callers::{Callers, Claim, Room};
 
 /// Seconds of work to a second of speech.
 pub(super) const WORK: f64 = 0.1;
@@ -176,7 +176,9 @@ impl World<'_> {
         let (caller, share) = (&text.claim.caller, self.callers.share(&text.claim.caller, 1));
         let bulky = Scheduler::is_bulky(&text.claim, text.seconds);
         let outlook = self.scheduler.outlook(caller, share, bulky, self.at());
-        if outlook.wait.as_secs_f64() > self.server.patience * 2.0 / 3.0 {
+        let patience = Duration::try_from_secs_f64(self.server.patience).ok();
+        let room = Room { places: usize::MAX, inside: 0, drained: None, outlook };
+        if self.callers.judge(&Claim { patience, ..text.claim.clone() }, room, self.at()).is_err() {
             self.outcome.refused += 1;
             return;
         }

@@ -107,6 +107,8 @@ impl Stage {
         voices().serve(cluster(), &space.name).unwrap();
         let prompts = format!("--from-literal=prompts.txt={PROMPTS}");
         space.kubectl(&["create", "configmap", "prompts", &prompts]).unwrap();
+        // Beside four pods and two operators neither node has a whole core left for sure.
+        let rollout = rollout.replacen('{', "{judge: {resources: {cpu: 800m}}, ", 1);
         let spec = format!(
             "{{replicas: 2, gateway: {{replicas: 1, resources: {{cpu: 100m}}}}, rollout: {rollout}, \
              pools: [{{name: main, capacity: {{workers: 2}}, resources: {{{resources}}}}}]}}"

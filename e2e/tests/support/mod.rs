@@ -9,11 +9,16 @@ use ttsfleet_e2e::cluster::Cluster;
 use ttsfleet_e2e::product::{self, Images};
 use ttsfleet_e2e::progress::Console;
 
+/// Label of the namespaces that tests make.
+const OF_A_TEST: &str = "ttsfleet-test=true";
+
 /// The cluster of the tests, brought up on first use and left for the next run.
 pub(crate) fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
         let cluster = Cluster::up("test", &Console::default()).unwrap();
+        // Left over from a run that was stopped; two nodes have no room for it.
+        cluster.kubectl(&["delete", "namespace", "-l", OF_A_TEST, "--timeout=180s"]).unwrap();
         product::install(&cluster, images()).unwrap();
         cluster
     })
@@ -31,7 +36,7 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A namespace that is empty at first and gone in the end.
+/// A namespace that is empty at first and gone in the end, whatever the end is.
 pub(crate) struct Namespace {
     pub(crate) name: String,
 }
@@ -39,12 +44,10 @@ pub(crate) struct Namespace {
 impl Namespace {
     pub(crate) fn fresh(name: &str) -> Self {
         let cluster = cluster();
-        // Left over from a run that was stopped.
         cluster.kubectl(&["delete", "namespace", name, "--ignore-not-found", "--timeout=90s"]).unwrap();
         cluster.kubectl(&["create", "namespace", name]).unwrap();
-        cluster
-            .kubectl(&["label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted"])
-            .unwrap();
+        let labels = [OF_A_TEST, "pod-security.kubernetes.io/enforce=restricted"];
+        cluster.kubectl(&[&["label", "namespace", name], &labels[..]].concat()).unwrap();
         Self { name: name.to_owned() }
     }
 
@@ -90,9 +93,11 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        // After a failure, too: two nodes have no room for what failed and the next test.
+        let line = ["delete", "namespace", &self.name, "--wait=false"];
+        let deleted = cluster().kubectl(&line);
         if !std::thread::panicking() {
-            let line = ["delete", "namespace", &self.name, "--wait=false"];
-            cluster().kubectl(&line).unwrap();
+            deleted.unwrap();
         }
     }
 }

@@ -41,8 +41,8 @@ pub use rollout::{
     Rollout, Shadow, Strategy, Swap,
 };
 pub use routing::{
-    Limits, LogFormat, Observability, OnOverflow, OnUnspeakable, Routing, STANDARD_TIER, SecretRef, Tier,
-    TierFrom, Traces,
+    Limits, LogFormat, Observability, OnOverflow, OnUnspeakable, Quota, Routing, STANDARD_TIER, SecretRef,
+    Tier, TierFrom, Traces,
 };
 pub use scheduling::Scheduling;
 pub use status::{

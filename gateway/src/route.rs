@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::http::HeaderName;
-use ttsfleet_wire::route::{ApiRules, MirrorRoute, OnExhausted, OnOverflow, RouteTable, TierFrom, TierRoute};
+use ttsfleet_wire::route::{
+    ApiRules, MirrorRoute, OnExhausted, OnOverflow, Quota, RouteTable, TierFrom, TierRoute,
+};
 
 use crate::breaker::Rule;
 
@@ -70,11 +72,13 @@ pub struct Tier {
     pub weight: u32,
     /// What its callers get when every attempt has failed, if not what all get.
     pub on_exhausted: Option<OnExhausted>,
+    /// What each of its callers may have.
+    pub quota: Quota,
 }
 
 impl From<TierRoute> for Tier {
-    fn from(TierRoute { name, pools, weight, on_exhausted }: TierRoute) -> Self {
-        Self { name, pools, weight, on_exhausted }
+    fn from(TierRoute { name, pools, weight, on_exhausted, quota }: TierRoute) -> Self {
+        Self { name, pools, weight, on_exhausted, quota }
     }
 }
 
@@ -192,6 +196,11 @@ impl Route {
         self.tiers.iter().find(|tier| tier.name == name)
     }
 
+    /// Whether one of the tiers has a bound.
+    pub(crate) fn has_quotas(&self) -> bool {
+        self.tiers.iter().any(|tier| !tier.quota.is_unbounded())
+    }
+
     /// The tier of a request that names none.
     pub fn default_tier(&self) -> &Arc<Tier> {
         &self.tiers[self.default_tier]
@@ -244,6 +253,7 @@ pub(crate) fn sample() -> RouteTable {
         pools: pools.iter().map(ToString::to_string).collect(),
         weight: 1,
         on_exhausted: None,
+        quota: Quota::default(),
     };
     RouteTable {
         fleet: "narrator".to_owned(),

@@ -17,7 +17,6 @@ use axum::body::Bytes;
 use futures::{StreamExt, stream};
 use rstest::rstest;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use support::{
     Front, Got, audio, client, code_of, error, failing, hanging, patient, pod, speaking,
     speaking_in_two_parts, streamed, table,
@@ -27,7 +26,7 @@ use tokio::{
     net::TcpStream,
     sync::{Notify, mpsc},
 };
-use ttsfleet_gateway::breaker::State;
+use ttsfleet_gateway::{breaker::State, keys::Key};
 use ttsfleet_wire::{
     error::ErrorCode,
     route::{OnExhausted, OnOverflow, RouteTable, TierFrom},
@@ -308,8 +307,8 @@ async fn pods_can_tell_callers_apart_but_not_call_as_they_do() {
     let mut table = table();
     table.tier_from = TierFrom::ApiKey;
     let front = Front::start(table).await;
-    let known = |key: &str| (Sha256::digest(key).into(), "standard".to_owned());
-    front.gateway.keys.set([known("one"), known("two")].into());
+    let key = Key { tier: "standard".to_owned(), ..Key::default() };
+    front.gateway.keys.set(["one", "two"].map(|name| (name.to_owned(), key.clone())));
     let (address, mut got) = noting().await;
     front.pods("main", &[address]);
     let mut seen = Vec::new();

@@ -27,8 +27,8 @@ use ttsfleet_serving::{Connections, Listener, serve};
 use ttsfleet_wire::{
     error::{ErrorBody, ErrorCode},
     route::{
-        ApiRules, OnExhausted, OnOverflow, PoolRoute, Retries, RouteTable, SlowCallBreaker, TextLimits,
-        TierFrom, TierRoute, Timeouts,
+        ApiRules, OnExhausted, OnOverflow, PoolRoute, Quota, Retries, RouteTable, SlowCallBreaker,
+        TextLimits, TierFrom, TierRoute, Timeouts,
     },
 };
 
@@ -43,6 +43,7 @@ pub(crate) fn table() -> RouteTable {
             pools: vec!["main".to_owned(), "backup".to_owned()],
             weight: 1,
             on_exhausted: None,
+            quota: Quota::default(),
         }],
         default_tier: "standard".to_owned(),
         tier_from: TierFrom::Nothing,

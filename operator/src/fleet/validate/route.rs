@@ -1,7 +1,8 @@
 //! What the gateway is told, from what the spec says.
 
 use ttsfleet_crds::{
-    Api, Limits, OnExhausted, OnOverflow, Resilience, Routing, STANDARD_TIER, TierFrom, TtsDeploymentSpec,
+    Api, Limits, OnExhausted, OnOverflow, Quota, Resilience, Routing, STANDARD_TIER, TierFrom,
+    TtsDeploymentSpec,
 };
 use ttsfleet_wire::{names::Aliases, route};
 
@@ -63,7 +64,13 @@ fn tiers(routing: &Routing, pools: &[FleetPool]) -> Result<Vec<route::TierRoute>
     if routing.tiers.is_empty() {
         let all = pools.iter().map(|pool| pool.name.clone()).collect();
         let name = STANDARD_TIER.to_owned();
-        return Ok(vec![route::TierRoute { name, pools: all, weight: 1, on_exhausted: None }]);
+        return Ok(vec![route::TierRoute {
+            name,
+            pools: all,
+            weight: 1,
+            on_exhausted: None,
+            quota: route::Quota::default(),
+        }]);
     }
     let tiers = routing.tiers.iter().map(|tier| match tier.pools.iter().find(|name| !known(name)) {
         Some(pool) => Err(Invalid::UnknownPool { tier: tier.name.clone(), pool: pool.clone() }),
@@ -72,9 +79,17 @@ fn tiers(routing: &Routing, pools: &[FleetPool]) -> Result<Vec<route::TierRoute>
             pools: tier.pools.clone(),
             weight: tier.weight.unsigned_abs(),
             on_exhausted: tier.on_exhausted.map(exhausted),
+            quota: tier.quota.as_ref().map(quota).unwrap_or_default(),
         }),
     });
     tiers.collect()
+}
+
+fn quota(spec: &Quota) -> route::Quota {
+    route::Quota {
+        requests_per_minute: spec.requests_per_minute.map(i32::unsigned_abs),
+        characters_per_day: spec.characters_per_day.map(i64::unsigned_abs),
+    }
 }
 
 fn api(spec: &Api) -> route::ApiRules {

@@ -114,7 +114,7 @@ fn speak_to(file: &Path, text: &str) {
     };
     let mut writer = hound::WavWriter::create(file, spec).unwrap();
     let voice = load(&ModelFolder::embedded(ttsfleet_voice::FILES).unwrap()).unwrap();
-    let utterance = Utterance { text, voice: "heart", speed: 1.0 };
+    let utterance = Utterance { text, voice: "heart", speed: 1.0, lexicon: &[] };
     let mut sink = |samples: &[f32]| {
         samples.iter().for_each(|sample| writer.write_sample(*sample).unwrap());
         ControlFlow::Continue(())

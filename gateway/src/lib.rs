@@ -17,6 +17,7 @@ pub mod front;
 pub mod gateway;
 pub mod health;
 mod latency;
+pub mod lexicon;
 pub mod limit;
 mod lists;
 pub mod metrics;

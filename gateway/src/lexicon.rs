@@ -60,6 +60,8 @@ fn as_found(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn lexicon(entries: &[(&str, &str)]) -> Lexicon {
@@ -117,5 +119,22 @@ mod tests {
         let sent = fleet.with(&own, &text).unwrap();
         assert_eq!(sent.len(), MOST_ENTRIES);
         assert!(sent.contains_key("own") && sent.contains_key("w299") && !sent.contains_key("w100"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_of_whatever_words_a_pod_takes_it(
+            fleets in prop::collection::btree_map("[aBİß&;# \u{301}世]{0,5}", "[aß/ˈ#]{0,4}", 0..80),
+            own in prop::collection::btree_map("[aBİß&# \u{301}世]{0,3}a", "[aß]{1,4}", 0..4),
+            text in "[AbİSß&;# amp\n\u{301}世]{0,60}",
+        ) {
+            let Some(sent) = FleetLexicon::new(fleets.clone()).with(&own, &text) else { return Ok(()) };
+            prop_assert!(sent.len() > own.len() && sent.len() <= MOST_ENTRIES);
+            for (word, said) in &sent {
+                prop_assert_eq!(Some(said), own.get(word).or_else(|| fleets.get(word)));
+                prop_assert!(own.contains_key(word) || lexicon::read(word, said).is_ok());
+            }
+            prop_assert!(own.keys().all(|word| sent.contains_key(word)));
+        }
     }
 }

@@ -150,7 +150,7 @@ async fn a_request_is_sent_with_its_key_and_the_audio_comes_back() {
 
 #[rstest]
 #[case::refused(
-    "HTTP/1.1 401 Unauthorized\r\ncontent-length: 153\r\n\r\n{\"error\":{\"error_code\":\"Unauthorized\",\
+    "HTTP/1.1 401 Unauthorized\r\n\r\n{\"error\":{\"error_code\":\"Unauthorized\",\
      \"message\":\"Send a key.\",\"type\":\"authentication_error\",\"param\":null,\"retryable\":false,\
      \"request_id\":\"0123456789abcdef01234567\"}}",
     "Send a key. (Unauthorized)"

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
+use ttsfleet_crds::Lexicon as Spec;
 use ttsfleet_crds::conditions::Reason;
-use ttsfleet_crds::{Lexicon as Spec, TtsDeployment};
 use ttsfleet_wire::lexicon::{self, Lexicon};
 use ttsfleet_wire::route::{ROUTE_KEY, RouteTable};
 
 use super::build::labels;
-use super::reconcile::{Context, Error};
+use super::reconcile::Error;
 use super::validate::Fleet;
 use crate::kinds::Live;
 
@@ -48,35 +48,17 @@ enum More {
 
 /// Looks at the lexicon and has the fleet's gateway told; none if there is none.
 pub(super) async fn examine(
-    context: &Context,
-    object: &TtsDeployment,
+    client: &Client,
+    spec: &Spec,
     fleet: &mut Fleet,
     live: &Live,
 ) -> Result<Option<Applied>, Error> {
-    let spec = &object.spec.lexicon;
     if *spec == Spec::default() {
         return Ok(None);
     }
-    let name = spec.config_map_ref.as_ref().map(|reference| reference.name.as_str());
-    let more = match name {
+    let more = match &spec.config_map_ref {
         None => More::Nothing,
-        Some(name) => {
-            let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &fleet.namespace);
-            match api.get_opt(name).await {
-                Ok(Some(found)) => More::Files(found.data.unwrap_or_default()),
-                Ok(None) => {
-                    let what =
-                        format!("ConfigMap {name} is not there; make it, or leave lexicon.configMapRef out.");
-                    More::Unavailable(what, Lexicon::new())
-                }
-                // What is known holds while the API server does not say.
-                Err(kube::Error::Api(status)) => More::Unavailable(
-                    format!("ConfigMap {name} cannot be read: {}", status.message),
-                    known(fleet, live).unwrap_or_default(),
-                ),
-                Err(error) => return Err(Error::Read(error)),
-            }
-        }
+        Some(reference) => read(client, &reference.name, fleet, live).await?,
     };
     let applied = apply(spec, more);
     fleet.gateway.route.lexicon.clone_from(&applied.entries);
@@ -86,6 +68,23 @@ pub(super) async fn examine(
 /// When to look again although nothing has changed.
 pub(super) fn recheck(spec: &Spec) -> Option<Duration> {
     spec.config_map_ref.as_ref().map(|_| LOOK_EVERY)
+}
+
+async fn read(client: &Client, name: &str, fleet: &Fleet, live: &Live) -> Result<More, Error> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &fleet.namespace);
+    Ok(match api.get_opt(name).await {
+        Ok(Some(found)) => More::Files(found.data.unwrap_or_default()),
+        Ok(None) => {
+            let what = format!("ConfigMap {name} is not there; make it, or leave lexicon.configMapRef out.");
+            More::Unavailable(what, Lexicon::new())
+        }
+        // What is known holds while the API server does not say.
+        Err(kube::Error::Api(status)) => {
+            let what = format!("ConfigMap {name} cannot be read: {}.", status.message);
+            More::Unavailable(what, known(fleet, live).unwrap_or_default())
+        }
+        Err(error) => return Err(Error::Read(error)),
+    })
 }
 
 /// What the gateways know.
@@ -203,8 +202,13 @@ fn shown(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use http::{Request, Response};
+    use kube::client::Body;
     use proptest::prelude::*;
-    use ttsfleet_crds::ConfigMapRef;
+    use serde_json::{Value, json};
+    use ttsfleet_crds::{ConfigMapRef, TtsDeployment};
 
     use super::*;
 
@@ -261,6 +265,49 @@ mod tests {
         let known = lexicon(&[("Kubectl", "cube c t l"), ("GIF", "jiff")]);
         let applied = apply(&inline, More::Unavailable("it is forbidden".to_owned(), known));
         assert_eq!(applied.entries, lexicon(&[("kubectl", "cube control"), ("GIF", "jiff")]));
+    }
+
+    /// What is applied where the API server answers so, and the fleet's gateways know
+    /// of one word.
+    async fn answered(status: u16, body: Value) -> Result<Applied, Error> {
+        let answer = move |request: Request<Body>| {
+            assert_eq!(request.uri().path(), "/api/v1/namespaces/studio/configmaps/brand");
+            let body = Body::from(body.to_string().into_bytes());
+            async move { Response::builder().status(status).body(body) }
+        };
+        let client = Client::new(tower::service_fn(answer), "studio");
+        let mut object = TtsDeployment::new("narrator", Default::default());
+        object.metadata.namespace = Some("studio".to_owned());
+        object.metadata.uid = Some("0b0e".to_owned());
+        let mut fleet = crate::fleet::validate::validate(&object).expect("valid");
+        let route = RouteTable { lexicon: lexicon(&[("GIF", "jiff")]), ..fleet.gateway.route.clone() };
+        let route: ConfigMap = serde_json::from_value(json!({
+            "metadata": {"name": "narrator-gateway"}, "data": {ROUTE_KEY: serde_json::to_string(&route).expect("JSON")},
+        }))
+        .expect("a ConfigMap");
+        let live = Live { config_maps: vec![Arc::new(route)], ..Live::default() };
+        let applied = examine(&client, &spec(&[("kubectl", "cube control")]), &mut fleet, &live).await?;
+        let applied = applied.expect("there is a lexicon");
+        assert_eq!(fleet.gateway.route.lexicon, applied.entries, "the gateways are told");
+        Ok(applied)
+    }
+
+    #[tokio::test]
+    async fn what_the_api_server_says_of_the_config_map_is_heeded() {
+        let failed = |code: u16, message: &str| json!({"kind": "Status", "code": code, "message": message, "reason": "x"});
+        let own = ("kubectl", "cube control");
+        let there = answered(200, json!({"metadata": {}, "data": {"a": "k8s = kates"}})).await.expect("read");
+        assert_eq!(there, Applied { entries: lexicon(&[own, ("k8s", "kates")]), trouble: vec![] });
+        for (status, words, expected) in [
+            (404, "ConfigMap brand is not there; make it", lexicon(&[own])),
+            (403, "ConfigMap brand cannot be read: not for you.", lexicon(&[own, ("GIF", "jiff")])),
+        ] {
+            let Applied { entries, trouble } =
+                answered(status, failed(status, "not for you")).await.expect("told");
+            let [(Reason::ConfigMapUnavailable, what)] = &trouble[..] else { panic!("{trouble:?}") };
+            assert!(what.starts_with(words), "{what}");
+            assert_eq!(entries, expected);
+        }
     }
 
     #[test]

@@ -196,7 +196,7 @@ async fn carry_out(
     now: Timestamp,
 ) -> Result<Pass, Error> {
     live.volumes = volumes::trouble(context, &fleet, &live.pods, now).await;
-    let lexicon = lexicon::examine(context, object, &mut fleet, live).await?;
+    let lexicon = lexicon::examine(&context.client, &object.spec.lexicon, &mut fleet, live).await?;
     let pools = models::examine(context, object, &fleet, live, now).await?;
     let plans: Vec<PoolPlan> = pools.iter().map(|pool| pool.plan.clone()).collect();
     let account = account::examine(&fleet, live);

@@ -294,16 +294,20 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_api_server_says_of_the_config_map_is_heeded() {
-        let failed = |code: u16, message: &str| json!({"kind": "Status", "code": code, "message": message, "reason": "x"});
+        let failed = |code: u16, reason: &str| json!({"kind": "Status", "code": code, "message": "not for you", "reason": reason});
         let own = ("kubectl", "cube control");
         let there = answered(200, json!({"metadata": {}, "data": {"a": "k8s = kates"}})).await.expect("read");
         assert_eq!(there, Applied { entries: lexicon(&[own, ("k8s", "kates")]), trouble: vec![] });
-        for (status, words, expected) in [
-            (404, "ConfigMap brand is not there; make it", lexicon(&[own])),
-            (403, "ConfigMap brand cannot be read: not for you.", lexicon(&[own, ("GIF", "jiff")])),
+        for (status, reason, words, expected) in [
+            (404, "NotFound", "ConfigMap brand is not there; make it", lexicon(&[own])),
+            (
+                403,
+                "Forbidden",
+                "ConfigMap brand cannot be read: not for you.",
+                lexicon(&[own, ("GIF", "jiff")]),
+            ),
         ] {
-            let Applied { entries, trouble } =
-                answered(status, failed(status, "not for you")).await.expect("told");
+            let Applied { entries, trouble } = answered(status, failed(status, reason)).await.expect("told");
             let [(Reason::ConfigMapUnavailable, what)] = &trouble[..] else { panic!("{trouble:?}") };
             assert!(what.starts_with(words), "{what}");
             assert_eq!(entries, expected);

@@ -18,12 +18,21 @@ pub enum ConditionType {
     /// Answers do not say that they are synthetic speech, as the spec asks; there
     /// is no such condition otherwise.
     Unmarked,
+    /// Every entry of spec.lexicon is used; there is no such condition without one.
+    LexiconApplied,
 }
 
 impl ConditionType {
     /// All types, in the order they are reported.
-    pub const ALL: [Self; 6] =
-        [Self::Ready, Self::Available, Self::Progressing, Self::Degraded, Self::QualityGate, Self::Unmarked];
+    pub const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Available,
+        Self::Progressing,
+        Self::Degraded,
+        Self::QualityGate,
+        Self::Unmarked,
+        Self::LexiconApplied,
+    ];
 }
 
 /// The reason of a condition.
@@ -112,6 +121,14 @@ pub enum Reason {
     ShadowUnschedulable,
     /// spec.marking is off.
     MarkingDisabled,
+    /// Every entry of the lexicon is used.
+    EntriesApplied,
+    /// Entries of the lexicon cannot be used as they are written.
+    InvalidEntries,
+    /// The lexicon has more entries than are used.
+    TooManyEntries,
+    /// The lexicon's ConfigMap is not there, or cannot be read.
+    ConfigMapUnavailable,
 }
 
 impl fmt::Display for ConditionType {

@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod health;
 pub mod keys;
 mod latency;
+pub mod lexicon;
 pub mod limit;
 mod lists;
 pub mod metrics;

@@ -534,6 +534,29 @@ async fn whoever_asks_for_a_head_gets_it_alone_and_counts_as_answered() {
 }
 
 #[tokio::test]
+async fn words_of_the_fleets_lexicon_are_said_as_soon_as_the_route_says_so() {
+    let front = Front::start(table()).await;
+    let (pod, mut got) = noting().await;
+    front.pods("main", &[pod]);
+    let mut sent = async |body: &Value| -> Value {
+        assert_eq!(front.speak(body).await.status(), 200);
+        serde_json::from_slice(&got.recv().await.unwrap().1).unwrap()
+    };
+    assert_eq!(sent(&hello()).await, hello());
+    let request = json!({"input": "Use kubectl, GIF."});
+    let with = |lexicon: Value| json!({"input": "Use kubectl, GIF.", "lexicon": lexicon});
+    assert_eq!(sent(&request).await, with(json!({"kubectl": "cube control"})));
+    let own = with(json!({"KUBECTL": "cube C T L"}));
+    assert_eq!(sent(&own).await, own, "the caller's own come first");
+
+    let lexicon = [("gif".to_owned(), "jiff".to_owned())].into();
+    let changed = RouteTable { lexicon, ..table() };
+    front.gateway.set_route(ttsfleet_gateway::route::Route::new(changed).unwrap());
+    assert_eq!(sent(&request).await, with(json!({"gif": "jiff"})));
+    assert_eq!(sent(&own).await, with(json!({"KUBECTL": "cube C T L", "gif": "jiff"})));
+}
+
+#[tokio::test]
 async fn a_new_route_holds_for_new_requests_and_spares_those_under_way() {
     let front = Front::start(table()).await;
     let go = Arc::new(Notify::new());

@@ -50,6 +50,10 @@ fn long() -> String {
     body(json!({"input": "hi", "sample_rate": 44100, "response_format": "opus"})),
     400, "InvalidParameter", "8000, 12000, 16000, 24000, 48000 Hz"
 )]
+#[case::bad_entry(
+    body(json!({"input": "hi", "lexicon": {"a": "b", "secret": "/SECRET/"}})),
+    400, "InvalidParameter", "Entry 2 of 2"
+)]
 #[case::stream_format(body(json!({"input": "hi", "stream_format": "secret"})), 400, "InvalidParameter", "audio or sse")]
 #[case::unknown_model(body(json!({"input": "hi", "model": "secret"})), 404, "ModelNotFound", "tones@1")]
 #[case::body_too_large(post(vec![b' '; (1 << 20) + 1], JSON), 413, "BodyTooLarge", "1048576")]

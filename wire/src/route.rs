@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::Aliases;
+use crate::{lexicon::Lexicon, names::Aliases};
 
 /// Key of the ConfigMap's data that holds the [`RouteTable`] as JSON.
 pub const ROUTE_KEY: &str = "route.json";
@@ -26,6 +26,9 @@ pub struct RouteTable {
     /// What is taken from clients, beside what the pods know.
     #[serde(default)]
     pub api: ApiRules,
+    /// How words are said, whoever asks, unless the request says otherwise.
+    #[serde(default, skip_serializing_if = "Lexicon::is_empty")]
+    pub lexicon: Lexicon,
     /// Bounds on the text.
     pub limits: TextLimits,
     /// How long to wait.

@@ -53,6 +53,7 @@ pub(crate) fn table() -> RouteTable {
         retries: Retries { attempts: 3, initial_backoff_ms: 10, max_backoff_ms: 20, budget_percent: 20 },
         breaker: SlowCallBreaker { threshold_ms: 200, ratio_percent: 50, recovery_ms: 5000 },
         on_exhausted: OnExhausted::EmptyAudio,
+        lexicon: [("kubectl".to_owned(), "cube control".to_owned())].into(),
         mirrors: vec![],
     }
 }

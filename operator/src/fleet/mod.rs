@@ -7,6 +7,7 @@ pub mod build;
 pub mod diff;
 pub mod events;
 pub mod identity;
+pub mod lexicon;
 pub mod models;
 pub mod ownership;
 pub mod pods;

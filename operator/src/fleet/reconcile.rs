@@ -16,6 +16,7 @@ use ttsfleet_crds::{TtsDeployment, TtsDeploymentStatus};
 use super::account::{self, Account};
 use super::apply::{Applier, ApplyError, Changes, Unwritten};
 use super::build::{PoolPlan, Settings, build};
+use super::lexicon::{self, Applied};
 use super::models::{self, Memory};
 use super::repairs::Repairs;
 use super::status::{self, PoolProgress, Problem, View};
@@ -93,7 +94,7 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
     let seen = pass.fleet.as_ref().map(|fleet| look(&context, fleet, &live, &pass.account, now));
     let Seen { problems, unreached, recheck: look_again } = seen.unwrap_or_default();
     let known = pass.obstacle.iter().chain(&pass.trial).chain(&problems);
-    let recheck = [recheck(known, now), look_again, pass.recheck];
+    let recheck = [recheck(known, now), look_again, pass.recheck, lexicon::recheck(&object.spec.lexicon)];
     let status = status::derive(&View {
         object: &object,
         deployments: &live.deployments,
@@ -102,6 +103,7 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
         trial: pass.trial.take(),
         unreached,
         models: std::mem::take(&mut pass.models),
+        lexicon: pass.lexicon.take(),
         now,
     });
     write_status(&context, &object, &status).await?;
@@ -158,6 +160,7 @@ struct Pass {
     failed: Option<ApplyError>,
     changes: Changes,
     models: Vec<PoolProgress>,
+    lexicon: Option<Applied>,
     notes: Vec<Note>,
     recheck: Option<Duration>,
 }
@@ -188,11 +191,12 @@ impl Pass {
 async fn carry_out(
     context: &Context,
     object: &TtsDeployment,
-    fleet: Fleet,
+    mut fleet: Fleet,
     live: &mut Live,
     now: Timestamp,
 ) -> Result<Pass, Error> {
     live.volumes = volumes::trouble(context, &fleet, &live.pods, now).await;
+    let lexicon = lexicon::examine(&context.client, &object.spec.lexicon, &mut fleet, live).await?;
     let pools = models::examine(context, object, &fleet, live, now).await?;
     let plans: Vec<PoolPlan> = pools.iter().map(|pool| pool.plan.clone()).collect();
     let account = account::examine(&fleet, live);
@@ -200,7 +204,7 @@ async fn carry_out(
     let Context { client, repairs, metrics, .. } = context;
     let mut applier = Applier { client, repairs, metrics, now, fleet: &fleet, changes: Changes::default() };
     let recorded = models::put_on_record(context, &mut applier, &pools, live).await;
-    let mut pass = Pass { models: models::progress(&pools), account, ..Pass::default() };
+    let mut pass = Pass { models: models::progress(&pools), account, lexicon, ..Pass::default() };
     let unwritten = match recorded {
         Ok(()) => {
             let unwritten = applier.apply(&wanted, live).await;

@@ -11,11 +11,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use ttsfleet_crds::conditions::{ConditionType, Reason};
 use ttsfleet_crds::{
-    GatewayStatus, Pool, PoolStatus, RolloutPhase, RolloutStatus, TtsDeployment, TtsDeploymentStatus,
+    GatewayStatus, Lexicon, Pool, PoolStatus, RolloutPhase, RolloutStatus, TtsDeployment, TtsDeploymentStatus,
 };
 use ttsfleet_wire::model::ModelRecord;
 
 use super::build::labels;
+use super::lexicon::Applied;
 use crate::rollout::{Progress, Quality};
 
 /// Something wrong that waiting does not solve.
@@ -46,6 +47,9 @@ pub struct View<'a> {
     /// How the pools' models get on; empty where that was not looked at, and
     /// what was said of it before stays.
     pub models: Vec<PoolProgress>,
+    /// What is used of the lexicon; none where that was not looked at, and what was
+    /// said of it before stays.
+    pub lexicon: Option<Applied>,
     /// The time.
     pub now: Timestamp,
 }
@@ -102,9 +106,12 @@ pub fn derive(view: &View<'_>) -> TtsDeploymentStatus {
         .into_iter()
         .map(|finding| condition(finding, previous, object.metadata.generation, view.now))
         .collect();
-    if view.models.is_empty() {
-        let quality = ConditionType::QualityGate.to_string();
-        conditions.extend(previous.iter().find(|condition| condition.type_ == quality).cloned());
+    let unseen = [
+        view.models.is_empty().then_some(ConditionType::QualityGate),
+        is_unseen(view).then_some(ConditionType::LexiconApplied),
+    ];
+    for type_ in unseen.into_iter().flatten().map(|type_| type_.to_string()) {
+        conditions.extend(previous.iter().find(|condition| condition.type_ == type_).cloned());
     }
     let pools = object.spec.pools.iter().zip(&counts.pools);
     let pools: Vec<PoolStatus> = pools.map(|(pool, count)| pool_status(view, pool, count)).collect();
@@ -224,7 +231,7 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
         reason,
         message,
     });
-    all.chain(models::quality(view)).chain(unmarked(view.object)).collect()
+    all.chain(models::quality(view)).chain(unmarked(view.object)).chain(lexicon(view)).collect()
 }
 
 /// Whoever turns the marking off shall know what that may cost.
@@ -240,6 +247,28 @@ fn unmarked(object: &TtsDeployment) -> Option<Finding> {
         message,
     };
     (!object.spec.marking.enabled).then_some(finding)
+}
+
+/// Whether there is a lexicon that was not looked at.
+fn is_unseen(view: &View<'_>) -> bool {
+    view.lexicon.is_none() && view.object.spec.lexicon != Lexicon::default()
+}
+
+/// Which entries are left out, and why. What is said of words does not make a fleet
+/// any less ready.
+fn lexicon(view: &View<'_>) -> Option<Finding> {
+    let Applied { entries, trouble } = view.lexicon.as_ref()?;
+    let used = match entries.len() {
+        1 => "1 entry is used.".to_owned(),
+        count => format!("{count} entries are used."),
+    };
+    let words = trouble.iter().map(|(_, words)| words.as_str());
+    Some(Finding {
+        type_: ConditionType::LexiconApplied,
+        status: Some(trouble.is_empty()),
+        reason: trouble.first().map_or(Reason::EntriesApplied, |(reason, _)| *reason),
+        message: words.chain([used.as_str()]).collect::<Vec<_>>().join(" "),
+    })
 }
 
 /// The worst is the reason, and hides none of the others.

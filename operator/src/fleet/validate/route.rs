@@ -4,7 +4,7 @@ use ttsfleet_crds::{
     Api, Limits, OnExhausted, OnOverflow, Quota, Resilience, Routing, STANDARD_TIER, TierFrom,
     TtsDeploymentSpec,
 };
-use ttsfleet_wire::{names::Aliases, route};
+use ttsfleet_wire::{lexicon::Lexicon, names::Aliases, route};
 
 use super::duration::milliseconds;
 use super::{FleetPool, Invalid};
@@ -37,6 +37,8 @@ pub(super) fn table(
         default_tier,
         tier_from: tier_from(&spec.routing.tier_from)?,
         api: api(&spec.api),
+        // It takes more than the spec to know; see `fleet::lexicon`.
+        lexicon: Lexicon::new(),
         limits: text_limits(&spec.limits),
         timeouts: route::Timeouts {
             attempt_ms: milliseconds("resilience.timeouts.attempt", &timeouts.attempt)?,

@@ -5,10 +5,13 @@
 use std::{sync::LazyLock, time::Duration};
 
 use ttsfleet_models::{
-    ModelFolder,
+    Entry, ModelFolder, Said,
     hibari::text::{Frontend, Part},
 };
-use ttsfleet_wire::speech::SpeechRequest;
+use ttsfleet_wire::{
+    lexicon::{Pronunciation, read, split},
+    speech::SpeechRequest,
+};
 
 static FRONTEND: LazyLock<Frontend> = LazyLock::new(|| {
     let folder = ModelFolder::embedded(ttsfleet_voice::FILES).expect("the built-in voice is whole");
@@ -21,13 +24,28 @@ const MOST_SILENCE: Duration = Duration::from_secs(60);
 /// A text with whatever marks.
 pub fn markdown(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    speak(text);
+    speak(text, &[]);
 }
 
 /// The same as SSML.
 pub fn ssml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    speak(&format!("<speak>{text}</speak>"));
+    speak(&format!("<speak>{text}</speak>"), &[]);
+}
+
+/// Lines `word = pronunciation`, and after a blank one a text.
+pub fn lexicon(bytes: &[u8]) {
+    let Ok(input) = std::str::from_utf8(bytes) else { return };
+    let (lines, text) = input.split_once("\n\n").unwrap_or((input, ""));
+    let entry = |line| {
+        let (word, pronunciation) = split(line)?;
+        let said = match read(word, pronunciation).ok()? {
+            Pronunciation::Respelling(words) => Said::Like(words.to_owned()),
+            Pronunciation::Phonemes(phonemes) => Said::Ipa(phonemes.to_owned()),
+        };
+        Some(Entry { word: word.to_owned(), said })
+    };
+    speak(text, &lines.lines().filter_map(entry).collect::<Vec<_>>());
 }
 
 /// The body of a request.
@@ -38,8 +56,8 @@ pub fn request(bytes: &[u8]) {
     }
 }
 
-fn speak(text: &str) {
-    let Ok(reading) = FRONTEND.read(text) else { return };
+fn speak(text: &str, lexicon: &[Entry]) {
+    let Ok(reading) = FRONTEND.read(text, lexicon) else { return };
     let mut silence = Duration::ZERO;
     for part in &reading.parts {
         match part {

@@ -1,5 +1,7 @@
 //! The attempt loop: which pod next, how long to wait for it, when to stop.
 
+mod exhausted;
+
 use std::{net::SocketAddr, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -20,6 +22,8 @@ use crate::{
     route::Route,
 };
 
+pub use exhausted::Exhausted;
+
 /// Pods asked in one pool before the next pool's turn comes.
 const CALLS_IN_A_POOL: usize = 2;
 /// Pods that may say that they are full before the caller is told so. Asking
@@ -39,18 +43,6 @@ pub struct Answered<T> {
     /// The call it belongs to, still under way.
     pub call: Call,
     /// Attempts made, this one included.
-    pub attempts: u32,
-}
-
-/// There is no answer.
-#[derive(Debug, PartialEq)]
-pub struct Exhausted {
-    /// What to tell the caller.
-    pub failure: Failure,
-    /// Whether the fleet refuses for want of room: the caller should come back
-    /// later, and nothing else would help.
-    pub refused: bool,
-    /// Attempts made.
     pub attempts: u32,
 }
 
@@ -399,7 +391,7 @@ impl<'a> Attempts<'a> {
         let (failure, refused) = match (self.last.take(), none) {
             (Some((_, false)), Some(NoCall::Full(failure))) => (failure, true),
             (Some(last), _) => last,
-            (None, none) => nobody(none),
+            (None, none) => exhausted::nobody(none),
         };
         Exhausted { failure, refused, attempts: self.attempts }
     }
@@ -419,21 +411,6 @@ async fn until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
-    }
-}
-
-fn nobody(none: Option<NoCall>) -> (Failure, bool) {
-    match none {
-        Some(NoCall::Full(failure)) => (failure, true),
-        Some(NoCall::Open(wait)) => {
-            let failure = Failure::new(ErrorCode::SystemBusy, "system busy, please retry");
-            let seconds = wait.as_secs_f64().ceil().max(1.0) as u32;
-            (failure.retry_after(seconds).because("every breaker is open"), true)
-        }
-        Some(NoCall::Empty) | None => {
-            let message = "No pod of this fleet is there to speak; try again soon.";
-            (Failure::new(ErrorCode::NoEndpoint, message).retry_after(5), false)
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     body::{Body, HttpBody},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
+    http::{HeaderMap, HeaderValue, Method, Request, Response, header},
 };
 use hyper::body::Incoming;
 use jiff::Timestamp;
@@ -23,6 +23,7 @@ use crate::{
     attempts::{Answered, Attempts, Exhausted},
     cors, empty,
     flow::Flow,
+    forward,
     gateway::Gateway,
     limit::{Limited, Sent},
     lists::list,
@@ -37,8 +38,6 @@ use crate::{
 
 /// What `x-tts-degraded` says of an answer by another pool than the first.
 const BACKUP: &str = "backup";
-/// As many headers as a request to a pod or an answer mostly has, at most.
-pub(crate) const MOST_HEADERS: usize = 13;
 
 /// The speech port. Its paths are too few, and its requests too many, for a router
 /// with layers and boxed bodies.
@@ -162,13 +161,13 @@ async fn speak(
     let charge = charge(gateway, &route, &caller, &limited, told)?;
     let tag = caller.tag(&route.fleet);
     let deadline = tokio::time::Instant::now() + route.total;
-    let mut forward = forward_speech(&limited, &route, &tier, tag.as_deref(), record);
+    let mut forward = forward::speech(&limited, &route, &tier, tag.as_deref(), record);
     let mut attempted = attempt(gateway, &route, &tier, &forward, deadline).await;
     note_pressure(gateway, &route, &tier, &limited, &attempted);
     if limited.is_long && found_no_room(&attempted) {
         // Cut, it is like any other.
         limited = sent.limit(&route, || true)?;
-        forward = forward_speech(&limited, &route, &tier, tag.as_deref(), record);
+        forward = forward::speech(&limited, &route, &tier, tag.as_deref(), record);
         attempted = attempt(gateway, &route, &tier, &forward, deadline).await;
     }
     let mut response = match attempted {
@@ -367,53 +366,4 @@ fn resolve(
     record.set_degraded(headers::EMPTY_AUDIO);
     response.headers_mut().insert(headers::ATTEMPTS, attempts.into());
     Ok(response.map(Into::into))
-}
-
-fn forward_speech(
-    limited: &Limited,
-    route: &Route,
-    tier: &Tier,
-    caller: Option<&str>,
-    record: &Record,
-) -> Forward {
-    let mut map = traced(record);
-    map.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // How long the audio is stands in the trailer.
-    map.insert(header::TE, HeaderValue::from_static("trailers"));
-    map.insert(headers::WEIGHT, tier.weight.into());
-    map.insert(headers::PATIENCE_MS, (patience(route).as_millis() as u64).into());
-    for (name, value) in [(headers::TIER, Some(tier.name.as_str())), (headers::CALLER, caller)] {
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
-            map.insert(name, value);
-        }
-    }
-    if limited.meant.served_model {
-        map.insert(headers::MODEL_MEANT, HeaderValue::from_static(headers::SERVED));
-    }
-    if let Some(Ok(voice)) = limited.meant.voice.as_deref().map(HeaderValue::from_str) {
-        map.insert(headers::VOICE_MEANT, voice);
-    }
-    if limited.is_long {
-        map.insert(headers::LONG, HeaderValue::from_static("true"));
-    }
-    if limited.is_truncated() {
-        map.insert(headers::INPUT_CHARS, limited.input_chars.into());
-    }
-    Forward { method: Method::POST, path: Place::Speech.name(), headers: map, body: limited.body.clone() }
-}
-
-/// How long a pod may let a request wait for a thread, so that its first audio is
-/// not late: what is refused in time can be asked for elsewhere.
-fn patience(route: &Route) -> Duration {
-    route.pod_rule.threshold.min(route.attempt) * 2 / 3
-}
-
-/// Headers by which the pod's log line can be found.
-pub(crate) fn traced(record: &Record) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(MOST_HEADERS);
-    map.insert(HeaderName::from_static(headers::TRACE_PARENT), record.trace().header());
-    if let Ok(id) = HeaderValue::from_str(record.request_id()) {
-        map.insert(HeaderName::from_static(headers::REQUEST_ID), id);
-    }
-    map
 }

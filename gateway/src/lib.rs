@@ -13,6 +13,7 @@ pub mod empty;
 pub mod endpoint;
 mod events;
 pub mod flow;
+mod forward;
 pub mod front;
 pub mod gateway;
 pub mod health;

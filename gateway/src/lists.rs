@@ -20,7 +20,8 @@ use ttsfleet_wire::{
 
 use crate::{
     attempts::{Answered, Attempts},
-    front::{attempted, deliver, traced},
+    forward::traced,
+    front::{attempted, deliver},
     gateway::Gateway,
     paths::List,
     relay::Sending,

@@ -19,7 +19,7 @@ use ttsfleet_serving::{Failure, NO_STORE, Record};
 use ttsfleet_wire::{error::ErrorCode, headers};
 
 use crate::{
-    attempts::Answered, call::Call, client::Answering, events::Events, front::MOST_HEADERS, limit::Limited,
+    attempts::Answered, call::Call, client::Answering, events::Events, forward::MOST_HEADERS, limit::Limited,
     upstream::Answer,
 };
 

@@ -17,7 +17,7 @@ use crate::backoff::Pauses;
 use crate::cache::{self, Caches, Writers};
 use crate::fleet::build::{Settings, labels};
 use crate::fleet::models::Memory;
-use crate::fleet::reconcile::{Context, Error, Failures, reconcile};
+use crate::fleet::reconcile::{Context, Failures, Unfinished, reconcile};
 use crate::fleet::repairs::Repairs;
 use crate::metrics::Metrics;
 use crate::{Clock, FIELD_MANAGER};
@@ -115,7 +115,7 @@ fn fleet_of<K: Resource>(object: K) -> Option<ObjectRef<TtsDeployment>> {
     Some(ObjectRef::new(fleet).within(object.meta().namespace.as_deref()?))
 }
 
-async fn measured(object: Arc<TtsDeployment>, context: Arc<Context>) -> Result<Action, Error> {
+async fn measured(object: Arc<TtsDeployment>, context: Arc<Context>) -> Result<Action, Unfinished> {
     let started = Instant::now();
     let metrics = context.metrics.clone();
     let result = reconcile(object, context).await;
@@ -123,8 +123,8 @@ async fn measured(object: Arc<TtsDeployment>, context: Arc<Context>) -> Result<A
     result
 }
 
-fn on_error(object: Arc<TtsDeployment>, error: &Error, context: Arc<Context>) -> Action {
-    let delay = context.failures.next_delay(&object);
+fn on_error(object: Arc<TtsDeployment>, error: &Unfinished, context: Arc<Context>) -> Action {
+    let delay = error.again_in(context.failures.next_delay(&object));
     tracing::warn!(
         fleet = object.name_any(),
         namespace = object.namespace(),

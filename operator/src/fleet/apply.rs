@@ -170,6 +170,31 @@ impl Applier<'_> {
         failed
     }
 
+    /// Keeps what is there as it shall be although the pools' next records could
+    /// not be written: nothing that follows from them may happen, so that no pool
+    /// begins to serve, and nothing is tried or removed.
+    pub async fn maintain(&mut self, wanted: &Wanted, live: &mut Live, error: ApplyError) -> Vec<Unwritten> {
+        let mut failed = vec![Unwritten { is_of_trial: false, error }];
+        let there: Vec<String> = live.deployments.iter().map(|deployment| deployment.name_any()).collect();
+        let is_of_pool = |name: &str| {
+            let pools = &self.fleet.pools;
+            pools.iter().any(|pool| labels::pool_object(&self.fleet.name, &pool.name) == name)
+        };
+        let follows = |child: &&Child| match child.identity() {
+            ("ConfigMap", name) => is_of_pool(&name),
+            ("Deployment", name) => there.is_empty() || (is_of_pool(&name) && !there.contains(&name)),
+            _ => false,
+        };
+        let kept: Vec<&Child> =
+            wanted.serving.iter().chain(&wanted.exposing).filter(|child| !follows(child)).collect();
+        for child in kept {
+            if let Err(error) = child.ensure(self, live).await {
+                failed.push(Unwritten { is_of_trial: false, error });
+            }
+        }
+        failed
+    }
+
     /// Writes what is on record of a pool, over the version that it was decided
     /// from and no other. It is ours alone to change, and may change often, so
     /// that no write of it counts as a repair.

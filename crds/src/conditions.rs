@@ -18,12 +18,22 @@ pub enum ConditionType {
     /// Answers do not say that they are synthetic speech, as the spec asks; there
     /// is no such condition otherwise.
     Unmarked,
+    /// Something in the cluster changes what is written before it is kept, and the
+    /// fleet runs with that; there is no such condition otherwise.
+    Adjusted,
 }
 
 impl ConditionType {
     /// All types, in the order they are reported.
-    pub const ALL: [Self; 6] =
-        [Self::Ready, Self::Available, Self::Progressing, Self::Degraded, Self::QualityGate, Self::Unmarked];
+    pub const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Available,
+        Self::Progressing,
+        Self::Degraded,
+        Self::QualityGate,
+        Self::Unmarked,
+        Self::Adjusted,
+    ];
 }
 
 /// The reason of a condition.
@@ -112,6 +122,8 @@ pub enum Reason {
     ShadowUnschedulable,
     /// spec.marking is off.
     MarkingDisabled,
+    /// A webhook or an admission policy makes something else of what is written.
+    AdmissionChanges,
 }
 
 impl fmt::Display for ConditionType {

@@ -1,5 +1,6 @@
 //! The operator against a real API server.
 
+mod adjusted;
 mod care;
 mod rollout;
 mod support;
@@ -22,7 +23,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use ttsfleet_crds::TtsDeployment;
 use ttsfleet_e2e::control_plane::Options;
-use ttsfleet_operator::fleet::diff::first_difference;
+use ttsfleet_operator::fleet::diff::differences;
 use ttsfleet_operator::key::AdminKey;
 use ttsfleet_operator::leader::{Candidate, system_clock};
 
@@ -56,7 +57,7 @@ async fn the_end_state_is_the_same_wherever_the_operator_is_killed() {
         let next = cluster.operator(&name, Connection::default());
         at_rest(&next).await;
         let state = state(client, &name).await;
-        assert!(state == *expected, "killed at {cut:?}: {:?}", first_difference(expected, &state));
+        assert!(state == *expected, "killed at {cut:?}: {:?}", differences(expected, &state));
     });
     trials.await;
 }

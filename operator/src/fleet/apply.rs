@@ -1,5 +1,6 @@
 //! Makes the live objects what they shall be, with as few writes as possible.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use super::build::{Wanted, labels};
 use super::identity::{self, Owner};
 use super::status::Problem;
 use super::validate::Fleet;
-use super::{diff, ownership, repairs::Repairs};
+use super::{diff, diff::Difference, models::Memory, ownership, repairs::Repairs};
 use crate::FIELD_MANAGER;
 use crate::kinds::{Child, Kind, Live};
 use crate::metrics::Metrics;
@@ -99,6 +100,15 @@ impl ApplyError {
     }
 }
 
+/// An object that the API server makes something else of than was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjusted {
+    /// Kind and name.
+    pub object: String,
+    /// What differs.
+    pub fields: Vec<String>,
+}
+
 /// What was written.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -108,6 +118,8 @@ pub struct Changes {
     pub updated: Vec<String>,
     /// Objects no longer wanted.
     pub removed: Vec<String>,
+    /// Objects that are not as written, and are left so.
+    pub adjusted: Vec<Adjusted>,
 }
 
 /// An object that is not as it shall be.
@@ -127,6 +139,8 @@ pub struct Applier<'a> {
     pub repairs: &'a Repairs,
     /// Counts them.
     pub metrics: &'a Metrics,
+    /// Knows what came back of them.
+    pub memory: &'a Memory,
     /// The time of this pass.
     pub now: Timestamp,
     /// The fleet.
@@ -248,7 +262,16 @@ impl Applier<'_> {
             return Ok(created);
         };
         self.check_owner(&object, current.as_ref())?;
-        let Some(by) = drift(wanted, current.as_ref()) else { return Ok(current) };
+        let drift = Drift::of(wanted, current.as_ref());
+        if drift.is_none() {
+            return Ok(current);
+        }
+        let accepted = self.memory.accepted(&self.fleet.owner.uid, &object);
+        if drift.intruder.is_none() && accepted == Some(drift.digest(wanted)) {
+            self.changes.adjusted.push(Adjusted { object, fields: drift.paths() });
+            return Ok(current);
+        }
+        let by = drift.by();
         if !self.repairs.allow(&format!("{}/{object}", self.fleet.namespace), self.now) {
             return Err(ApplyError::Overridden { object, by });
         }
@@ -259,21 +282,42 @@ impl Applier<'_> {
             by,
             "putting right"
         );
-        if ownership::intruder(current.meta()).is_some() {
+        if drift.intruder.is_some() {
             self.take_over(&api, &name).await?;
         }
-        let mut updated = self.patch(&api, wanted).await?;
-        if drift(wanted, updated.as_ref()).is_some() && ownership::intruder(updated.meta()).is_none() {
-            updated = self.overwrite(&api, wanted).await?;
+        self.put_right(&api, wanted, object, &drift).await
+    }
+
+    /// Writes an object until it is as wanted, or has come back the same twice:
+    /// then the API server makes that of it, by a webhook or a policy, and more
+    /// writes would make nothing else.
+    async fn put_right<K: Kind>(
+        &mut self,
+        api: &Api<K>,
+        wanted: &K,
+        object: String,
+        found: &Drift,
+    ) -> Result<Arc<K>, ApplyError> {
+        let mut answer = self.patch(api, wanted).await?;
+        let first = Drift::of(wanted, answer.as_ref());
+        if first.intruder.is_some() {
+            return Err(ApplyError::Overridden { object, by: first.by() });
         }
-        match drift(wanted, updated.as_ref()) {
-            // A webhook, most likely: the answer is not what was written.
-            Some(by) => Err(ApplyError::Overridden { object, by }),
-            None => {
-                self.changes.updated.push(object);
-                Ok(updated)
-            }
+        // What was added may be left from somebody who is gone.
+        let is_same = first == *found && !first.differences.iter().any(|difference| difference.is_added);
+        if !first.is_none() && !is_same {
+            answer = self.overwrite(api, wanted).await?;
         }
+        let last = Drift::of(wanted, answer.as_ref());
+        if last.is_none() {
+            self.changes.updated.push(object);
+        } else if last == first {
+            self.memory.accept(&self.fleet.owner.uid, &object, last.digest(wanted));
+            self.changes.adjusted.push(Adjusted { object, fields: last.paths() });
+        } else {
+            return Err(ApplyError::Overridden { object, by: last.by() });
+        }
+        Ok(answer)
     }
 
     /// Removes objects of the fleet that are not among the wanted ones; gives what
@@ -368,10 +412,40 @@ impl Applier<'_> {
     }
 }
 
-/// What is not as wanted: the field, or who wrote beside us.
-fn drift<K: Kind>(wanted: &K, live: &K) -> Option<String> {
-    let (wanted, value) = (serde_json::to_value(wanted).ok()?, serde_json::to_value(live).ok()?);
-    diff::first_difference(&wanted, &value).or_else(|| ownership::intruder(live.meta()).map(str::to_owned))
+/// What of an object is not as wanted.
+#[derive(Debug, PartialEq)]
+struct Drift {
+    differences: Vec<Difference>,
+    /// Who wrote beside us.
+    intruder: Option<String>,
+}
+
+impl Drift {
+    fn of<K: Kind>(wanted: &K, live: &K) -> Self {
+        let value = |object: &K| serde_json::to_value(object).unwrap_or_default();
+        let differences = diff::differences(&value(wanted), &value(live));
+        Self { differences, intruder: ownership::intruder(live.meta()).map(str::to_owned) }
+    }
+
+    fn is_none(&self) -> bool {
+        self.differences.is_empty() && self.intruder.is_none()
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.differences.iter().map(|difference| difference.path.clone()).collect()
+    }
+
+    /// The field, or who wrote beside us.
+    fn by(&self) -> String {
+        self.paths().into_iter().next().or_else(|| self.intruder.clone()).unwrap_or_default()
+    }
+
+    /// Of what came back of what was written.
+    fn digest<K: Kind>(&self, wanted: &K) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        serde_json::to_string(&(wanted, &self.differences)).unwrap_or_default().hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 fn describe<K: Resource<DynamicType = ()>>(name: &str) -> String {

@@ -138,6 +138,7 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
         trial: pass.trial.take(),
         unreached,
         models: std::mem::take(&mut pass.models),
+        adjusted: &pass.changes.adjusted,
         now,
     });
     let written = write_status(&context, &object, &status).await;
@@ -262,8 +263,8 @@ async fn work(
     let pools = models::examine(context, object, fleet, live, now).await?;
     let plans: Vec<PoolPlan> = pools.iter().map(|pool| pool.plan.clone()).collect();
     let wanted = build(fleet, &context.settings, &plans, pass.account.stamp.as_deref())?;
-    let Context { client, repairs, metrics, .. } = context;
-    let mut applier = Applier { client, repairs, metrics, now, fleet, changes: Changes::default() };
+    let Context { client, repairs, metrics, memory, .. } = context;
+    let mut applier = Applier { client, repairs, metrics, memory, now, fleet, changes: Changes::default() };
     pass.recheck = models::recheck(&pools);
     let unwritten = match models::put_on_record(context, &mut applier, &pools, live).await {
         Ok(()) => {

@@ -15,8 +15,12 @@ use ttsfleet_crds::{
 };
 use ttsfleet_wire::model::ModelRecord;
 
+use super::apply::Adjusted;
 use super::build::labels;
 use crate::rollout::{Progress, Quality};
+
+/// Fields of an object that are named in a condition.
+const FIELDS_TOLD: usize = 5;
 
 /// Something wrong that waiting does not solve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct View<'a> {
     /// How the pools' models get on; empty where that was not looked at, and
     /// what was said of it before stays.
     pub models: Vec<PoolProgress>,
+    /// What the API server makes something else of; likewise.
+    pub adjusted: &'a [Adjusted],
     /// The time.
     pub now: Timestamp,
 }
@@ -103,8 +109,8 @@ pub fn derive(view: &View<'_>) -> TtsDeploymentStatus {
         .map(|finding| condition(finding, previous, object.metadata.generation, view.now))
         .collect();
     if view.models.is_empty() {
-        let quality = ConditionType::QualityGate.to_string();
-        conditions.extend(previous.iter().find(|condition| condition.type_ == quality).cloned());
+        let kept = [ConditionType::QualityGate, ConditionType::Adjusted].map(|type_| type_.to_string());
+        conditions.extend(previous.iter().filter(|condition| kept.contains(&condition.type_)).cloned());
     }
     let pools = object.spec.pools.iter().zip(&counts.pools);
     let pools: Vec<PoolStatus> = pools.map(|(pool, count)| pool_status(view, pool, count)).collect();
@@ -224,7 +230,27 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
         reason,
         message,
     });
-    all.chain(models::quality(view)).chain(unmarked(view.object)).collect()
+    let of_models = models::quality(view).into_iter().chain(adjusted(view));
+    all.chain(of_models).chain(unmarked(view.object)).collect()
+}
+
+/// That objects are not as written is worth knowing, and no fault where it is meant.
+fn adjusted(view: &View<'_>) -> Option<Finding> {
+    let object = |adjusted: &Adjusted| {
+        let Adjusted { object, fields } = adjusted;
+        let more = fields.len().saturating_sub(FIELDS_TOLD);
+        let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+        format!("{object} ({}{rest})", fields[..fields.len().min(FIELDS_TOLD)].join(", "))
+    };
+    let objects: Vec<String> = view.adjusted.iter().map(object).collect();
+    let message = format!(
+        "A webhook or an admission policy of this cluster changes what is written, and the fleet runs with that: \
+         {}. Have it leave these out if that is not meant.",
+        objects.join(", ")
+    );
+    let type_ = ConditionType::Adjusted;
+    let finding = Finding { type_, status: Some(true), reason: Reason::AdmissionChanges, message };
+    (!objects.is_empty() && !view.models.is_empty()).then_some(finding)
 }
 
 /// Whoever turns the marking off shall know what that may cost.

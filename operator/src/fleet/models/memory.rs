@@ -40,6 +40,8 @@ struct OfFleet {
     differences: BTreeMap<Difference, Timestamp>,
     /// What kept a trial's objects from being made, in words.
     trial: Option<String>,
+    /// Digests of what the API server makes of objects, by kind and name.
+    accepted: HashMap<String, u64>,
 }
 
 /// A record as it was written last, perhaps later than the cache knows.
@@ -98,6 +100,15 @@ impl Memory {
 
     pub(crate) fn tried(&self, fleet: &str, trouble: Option<String>) {
         self.lock().entry(fleet.to_owned()).or_default().trial = trouble;
+    }
+
+    /// A digest of what the API server is known to make of an object.
+    pub(crate) fn accepted(&self, fleet: &str, object: &str) -> Option<u64> {
+        self.lock().get(fleet)?.accepted.get(object).copied()
+    }
+
+    pub(crate) fn accept(&self, fleet: &str, object: &str, digest: u64) {
+        self.lock().entry(fleet.to_owned()).or_default().accepted.insert(object.to_owned(), digest);
     }
 
     /// What was said of a pod's volumes a moment ago.

@@ -20,6 +20,9 @@ use crate::FIELD_MANAGER;
 use crate::kinds::{Child, Kind, Live};
 use crate::metrics::Metrics;
 
+/// Older than anything that the API server keeps.
+const VERSION_OF_NOTHING: &str = "1";
+
 /// Why an object could not be made what it shall be.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -224,10 +227,13 @@ impl Applier<'_> {
                 self.check_owner(&object, known.as_ref())?;
                 wanted.metadata.resource_version = known.resource_version();
             }
-            None => self.changes.created.push(object),
+            None => wanted.metadata.resource_version = Some(VERSION_OF_NOTHING.to_owned()),
         }
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.fleet.namespace);
         let now = self.patch(&api, &wanted).await?;
+        if known.is_none() {
+            self.changes.created.push(object);
+        }
         live.config_maps.retain(|known| known.name_any() != now.name_any());
         live.config_maps.push(Arc::clone(&now));
         Ok(now)
@@ -251,15 +257,16 @@ impl Applier<'_> {
         let object = describe::<K>(&name);
         let api: Api<K> = Api::namespaced(self.client.clone(), &self.fleet.namespace);
         let current = match known {
-            Some(known) => Some(known),
+            Some(known) => known,
             // Not among the objects with our labels: it may still be there
             // without them, and then it must not be overwritten.
-            None => api.get_opt(&name).await.map_err(|error| classify::<K>(&name, error))?.map(Arc::new),
-        };
-        let Some(current) = current else {
-            let created = self.patch(&api, wanted).await?;
-            self.changes.created.push(object);
-            return Ok(created);
+            None => match self.create(&api, wanted).await? {
+                Some(created) => {
+                    self.changes.created.push(object);
+                    return Ok(created);
+                }
+                None => api.get(&name).await.map(Arc::new).map_err(|error| classify::<K>(&name, error))?,
+            },
         };
         self.check_owner(&object, current.as_ref())?;
         let drift = Drift::of(wanted, current.as_ref());
@@ -351,6 +358,21 @@ impl Applier<'_> {
             self.changes.removed.push(describe::<K>(&name));
         }
         failed
+    }
+
+    /// Makes an object; gives none where one of its name is there. An apply over
+    /// a version that no object can have is refused then, and makes one otherwise,
+    /// so that what somebody makes at the same time is never taken over.
+    async fn create<K: Kind>(&self, api: &Api<K>, wanted: &K) -> Result<Option<Arc<K>>, ApplyError> {
+        let mut wanted = wanted.clone();
+        wanted.meta_mut().resource_version = Some(VERSION_OF_NOTHING.to_owned());
+        match self.patch(api, &wanted).await {
+            Ok(created) => Ok(Some(created)),
+            Err(ApplyError::Transient { source: kube::Error::Api(status), .. }) if status.is_conflict() => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn patch<K: Kind>(&self, api: &Api<K>, wanted: &K) -> Result<Arc<K>, ApplyError> {

@@ -24,8 +24,9 @@ pub struct Args {
     #[arg(long, env = "TTSFLEET_PULL_POLICY", value_enum, default_value = "IfNotPresent")]
     pub pull_policy: PullPolicy,
 
-    /// Address of /healthz, /readyz and /metrics.
-    #[arg(long, env = "TTSFLEET_LISTEN", default_value = "0.0.0.0:8081")]
+    /// Address of /healthz, /readyz and /metrics; [::] is IPv4 and IPv6, or what
+    /// there is of them.
+    #[arg(long, env = "TTSFLEET_LISTEN", default_value = "[::]:8081")]
     pub listen: SocketAddr,
 
     /// Serve only this namespace; all of them if absent.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kube::Client;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tracing_subscriber::EnvFilter;
@@ -15,7 +14,7 @@ use crate::admin::Network;
 use crate::args::{Args, LogFormat};
 use crate::controller::{Operator, Scope};
 use crate::fleet::build::Settings;
-use crate::http::{Ready, router};
+use crate::http::{self, Ready, router};
 use crate::key::AdminKey;
 use crate::leader::{Candidate, system_clock};
 use crate::metrics::Metrics;
@@ -41,8 +40,9 @@ pub async fn run(args: Args) -> Result<()> {
     let client = Client::try_default().await.context("cannot find out how to reach the API server")?;
     let metrics = Metrics::default();
     let reached = Ready::default();
-    let listener =
-        TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let listener = http::listen(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; choose another address with --listen", args.listen))?;
     let server = axum::serve(listener, router(metrics.clone(), reached.clone()));
     tokio::select! {
         result = server => result.context("the HTTP server ended"),

@@ -369,7 +369,7 @@ fn what_a_cluster_makes_of_objects_is_a_condition_and_told_again_only_when_it_ch
     assert_eq!(message(&plain), None);
     assert!(message(&one).is_some_and(|words| words.contains("Deployment narrator-main (spec.f0)")));
     assert!(message(&many).is_some_and(|words| words.contains("spec.f4 and 4 more)")));
-    assert_eq!(line(&one), line(&plain), "nothing is wrong with it");
+    assert_eq!(line(&one), "RAQA AllPodsReady", "nothing is wrong with it");
 
     let told = |before, after| {
         let events = crate::fleet::events::events(Some(before), after, &Changes::default());

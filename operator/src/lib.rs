@@ -12,6 +12,7 @@ pub mod key;
 pub mod kinds;
 pub mod leader;
 pub mod metrics;
+pub mod platform;
 #[cfg(test)]
 mod rights;
 pub mod rollout;

@@ -163,6 +163,8 @@ impl Cluster {
                 gateway_image: "registry.example/gateway:1".to_owned(),
                 judge_image: "registry.example/judge:1".to_owned(),
                 pull_policy: PullPolicy::Never,
+                pull_secrets: vec![],
+                assigns_users: false,
                 namespace: "ttsfleet-system".to_owned(),
                 key: AdminKey::new(&[7; 32]),
             },

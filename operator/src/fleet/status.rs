@@ -206,7 +206,7 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
     // That a model cannot be tried is told by what becomes of its rollout.
     let serving = || deployments().filter(|deployment| !models::is_of_trial(deployment));
     let stalled = serving().find_map(|deployment| stalled(view.object, deployment));
-    let refused = deployments().find_map(refused);
+    let refused = serving().find_map(refused);
     let ours =
         view.obstacle.iter().cloned().chain(refused).chain(view.problems.clone()).chain(stalled.clone());
     let problem = ours.clone().next();

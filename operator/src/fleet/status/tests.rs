@@ -190,6 +190,17 @@ fn the_deployments_own_complaints_are_passed_on(#[case] condition: Value, #[case
 }
 
 #[test]
+fn a_trials_pods_that_are_refused_are_the_rollouts_matter() {
+    let refused =
+        json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"});
+    let mut shadow = Deployment::clone(&named("narrator-main-shadow", (0, 0, 0), refused));
+    shadow.metadata.labels =
+        serde_json::from_value(json!({"ttsfleet.dev/trial-of": "main"})).expect("labels");
+    let deployments = [deployment((2, 2, 2), brought_up()), gateway(2), Arc::new(shadow)];
+    assert_eq!(line(&derive(&view(&object(2), &deployments))), "RA AllPodsReady");
+}
+
+#[test]
 fn transition_times_change_only_with_the_status() {
     let deployments = [deployment((2, 2, 2), brought_up()), gateway(2)];
     let mut object = object(2);

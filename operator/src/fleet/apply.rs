@@ -1,107 +1,31 @@
 //! Makes the live objects what they shall be, with as few writes as possible.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+mod drift;
+mod error;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
-use ttsfleet_crds::conditions::Reason;
 
 use super::build::{Wanted, labels};
 use super::identity::{self, Owner};
-use super::status::Problem;
 use super::validate::Fleet;
-use super::{diff, diff::Difference, models::Memory, ownership, repairs::Repairs};
+use super::{models::Memory, ownership, repairs::Repairs};
 use crate::FIELD_MANAGER;
 use crate::kinds::{Child, Kind, Live};
 use crate::metrics::Metrics;
 
+use drift::Drift;
+pub use error::ApplyError;
+use error::{classify, describe};
+
 /// Older than anything that the API server keeps.
 const VERSION_OF_NOTHING: &str = "1";
-
-/// Why an object could not be made what it shall be.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// It belongs to somebody else.
-    #[error(
-        "{object} exists and belongs to {owner}, so the fleet leaves it alone; remove it or rename the fleet"
-    )]
-    NameConflict {
-        /// Kind and name.
-        object: String,
-        /// Who it belongs to.
-        owner: String,
-    },
-    /// It is on its way out.
-    #[error("{0} is being deleted; the fleet continues when it is gone")]
-    Leaving(String),
-    /// The API server says no, and would again.
-    #[error("the API server refuses {object}: {message}")]
-    Refused {
-        /// Kind and name.
-        object: String,
-        /// The server's words.
-        message: String,
-    },
-    /// The cluster has no such kind.
-    #[error(
-        "the cluster has no kind {kind} ({version}), so {object} cannot be made; install the definition, or remove \
-         from spec.expose what asks for it"
-    )]
-    KindMissing {
-        /// The kind.
-        kind: String,
-        /// Its group and version.
-        version: String,
-        /// Kind and name.
-        object: String,
-    },
-    /// Somebody undoes every write.
-    #[error(
-        "something in the cluster ({by}) keeps changing {object}; stop it, or let it leave this object out"
-    )]
-    Overridden {
-        /// Kind and name.
-        object: String,
-        /// Who, or which field.
-        by: String,
-    },
-    /// Worth another try soon.
-    #[error("cannot write {object}")]
-    Transient {
-        /// Kind and name.
-        object: String,
-        /// What happened.
-        source: kube::Error,
-    },
-}
-
-impl ApplyError {
-    /// Whether another try may succeed without anybody acting.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Transient { .. })
-    }
-
-    /// How the fleet's status puts it.
-    pub fn problem(&self) -> Problem {
-        let reason = match self {
-            Self::NameConflict { .. } => Reason::NameConflict,
-            Self::Leaving(_) => Reason::WaitingForCleanup,
-            Self::Refused { .. } | Self::Transient { .. } => Reason::ChangeRefused,
-            Self::KindMissing { .. } => Reason::ExposeUnavailable,
-            Self::Overridden { .. } => Reason::Overridden,
-        };
-        let message = match self {
-            Self::Transient { source, .. } => format!("{self}, and it is tried again: {source}"),
-            _ => self.to_string(),
-        };
-        Problem { reason, message, until: None }
-    }
-}
 
 /// An object that the API server makes something else of than was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -431,61 +355,5 @@ impl Applier<'_> {
             Some(_) => Err(ApplyError::Leaving(object.to_owned())),
             None => Ok(()),
         }
-    }
-}
-
-/// What of an object is not as wanted.
-#[derive(Debug, PartialEq)]
-struct Drift {
-    differences: Vec<Difference>,
-    /// Who wrote beside us.
-    intruder: Option<String>,
-}
-
-impl Drift {
-    fn of<K: Kind>(wanted: &K, live: &K) -> Self {
-        let value = |object: &K| serde_json::to_value(object).unwrap_or_default();
-        let differences = diff::differences(&value(wanted), &value(live));
-        Self { differences, intruder: ownership::intruder(live.meta()).map(str::to_owned) }
-    }
-
-    fn is_none(&self) -> bool {
-        self.differences.is_empty() && self.intruder.is_none()
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.differences.iter().map(|difference| difference.path.clone()).collect()
-    }
-
-    /// The field, or who wrote beside us.
-    fn by(&self) -> String {
-        self.paths().into_iter().next().or_else(|| self.intruder.clone()).unwrap_or_default()
-    }
-
-    /// Of what came back of what was written.
-    fn digest<K: Kind>(&self, wanted: &K) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        serde_json::to_string(&(wanted, &self.differences)).unwrap_or_default().hash(&mut hasher);
-        hasher.finish()
-    }
-}
-
-fn describe<K: Resource<DynamicType = ()>>(name: &str) -> String {
-    format!("{} {name}", K::kind(&()))
-}
-
-fn classify<K: Kind>(name: &str, error: kube::Error) -> ApplyError {
-    let object = describe::<K>(name);
-    match error {
-        kube::Error::Api(status) if matches!(status.code, 400 | 403 | 405 | 413 | 422) => {
-            ApplyError::Refused { object, message: status.message.clone() }
-        }
-        // An answer about an object or its namespace names it; this one is
-        // about the path.
-        kube::Error::Api(status) if status.code == 404 && status.details.is_none() => {
-            let (kind, version) = (K::kind(&()).into_owned(), K::api_version(&()).into_owned());
-            ApplyError::KindMissing { kind, version, object }
-        }
-        source => ApplyError::Transient { object, source },
     }
 }

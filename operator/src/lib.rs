@@ -4,6 +4,7 @@ pub mod admin;
 pub mod args;
 mod backoff;
 mod cache;
+mod client;
 mod controller;
 pub mod fleet;
 pub mod gateway_api;

@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::admin::Network;
 use crate::args::{Args, LogFormat};
+use crate::client;
 use crate::controller::{Operator, Scope};
 use crate::fleet::build::Settings;
 use crate::http::{self, Ready, router};
@@ -38,7 +39,7 @@ pub fn logging(format: LogFormat) -> Result<()> {
 pub async fn run(args: Args) -> Result<()> {
     // Already set if somebody else in the process was first; as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::try_default().await.context("cannot find out how to reach the API server")?;
+    let client = client::client().await?;
     let metrics = Metrics::default();
     let reached = Ready::default();
     let listener = http::listen(args.listen)

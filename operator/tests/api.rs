@@ -161,6 +161,7 @@ async fn drift_is_put_right(client: &Client, namespace: &str, expected: &Value) 
             json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}),
         ),
         ("RoleBinding", gateway, "nobody", json!({"subjects": null})),
+        ("Role", gateway, "no owner", json!({"metadata": {"ownerReferences": [{"$patch": "replace"}]}})),
         ("ServiceAccount", "narrator", "a token", json!({"automountServiceAccountToken": true})),
         (
             "ServiceAccount",

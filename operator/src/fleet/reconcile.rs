@@ -1,7 +1,7 @@
 //! One pass over one fleet.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use ttsfleet_crds::{TtsDeployment, TtsDeploymentStatus};
 use super::account::{self, Account};
 use super::apply::{Applier, ApplyError, Changes, Unwritten};
 use super::build::{PoolPlan, Settings, build};
+use super::failures::Failures;
 use super::models::{self, Memory};
 use super::repairs::Repairs;
 use super::status::{self, PoolProgress, Problem, View};
@@ -146,14 +147,23 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
     if let Some(source) = pass.failed.or(written.err()) {
         return Err(Unfinished { source, recheck });
     }
-    context.failures.forget(&object);
+    context.failures.forget(&object.uid().unwrap_or_default());
     Ok(recheck.map_or_else(Action::await_change, Action::requeue))
 }
 
 impl Context {
+    /// Forgets a fleet that is gone, by its uid; without that it is forgotten when
+    /// another one is seen for the first time.
+    pub(crate) fn forget(&self, fleet: Option<&str>) {
+        if let Some(fleet) = fleet {
+            self.memory.forget(fleet);
+            self.failures.forget(fleet);
+        }
+    }
+
     /// Makes room in memory when a fleet is seen for the first time.
     fn remember(&self, object: &TtsDeployment) {
-        if !self.memory.knows(&key(object)) {
+        if !self.memory.knows(&object.uid().unwrap_or_default()) {
             let there = self.caches.fleets.state().iter().filter_map(|fleet| fleet.uid()).collect();
             self.memory.keep_fleets(&there);
         }
@@ -340,57 +350,11 @@ async fn publish(context: &Context, object: &TtsDeployment, status: &TtsDeployme
     }
 }
 
-/// Counts failed passes in a row.
-#[derive(Debug, Default)]
-pub struct Failures(Mutex<HashMap<String, u32>>);
-
-impl Failures {
-    /// Counts another failure, and says how long to wait after it.
-    pub fn next_delay(&self, object: &TtsDeployment) -> Duration {
-        let mut counts = self.counts();
-        let count = counts.entry(key(object)).or_default();
-        *count = count.saturating_add(1);
-        delay(*count)
-    }
-
-    fn in_a_row(&self, object: &TtsDeployment) -> u32 {
-        self.counts().get(&key(object)).copied().unwrap_or(0)
-    }
-
-    fn forget(&self, object: &TtsDeployment) {
-        self.counts().remove(&key(object));
-    }
-
-    fn counts(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn key(object: &TtsDeployment) -> String {
-    object.uid().unwrap_or_default()
-}
-
-/// 0.5 s, then twice as long each time, up to two minutes.
-fn delay(failures: u32) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(120);
-    let factor = 1u32 << failures.saturating_sub(1).min(16);
-    Duration::from_millis(500).saturating_mul(factor).min(LONGEST)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::failures::delay;
     use rstest::rstest;
-
-    #[rstest]
-    #[case(1, 500)]
-    #[case(2, 1000)]
-    #[case(5, 8000)]
-    #[case(9, 120_000)]
-    #[case(u32::MAX, 120_000)]
-    fn the_wait_doubles_up_to_two_minutes(#[case] failures: u32, #[case] milliseconds: u64) {
-        assert_eq!(delay(failures), Duration::from_millis(milliseconds));
-    }
 
     #[rstest]
     #[case::of_a_rollout_under_way(Some(1), 1)]

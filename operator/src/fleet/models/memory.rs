@@ -171,6 +171,11 @@ impl Memory {
         self.lock().retain(|uid, _| there.contains(uid));
     }
 
+    /// Forgets a fleet that is gone.
+    pub(crate) fn forget(&self, fleet: &str) {
+        self.lock().remove(fleet);
+    }
+
     /// Whether it knows this fleet.
     pub(crate) fn knows(&self, fleet: &str) -> bool {
         self.lock().contains_key(fleet)

@@ -35,9 +35,9 @@ fn api_server() -> ControlPlane {
 fn api_server_with(options: Options) -> ControlPlane {
     let plane = ControlPlane::start(options, &Silent).expect("an API server");
     plane.apply(DEFINITION).expect("the definition is accepted");
-    plane
-        .kubectl(&["wait", "--for=condition=Established", "crd/ttsdeployments.ttsfleet.dev", "--timeout=30s"])
-        .expect("the kind is served");
+    // A definition that has no condition yet is an error to kubectl.
+    let established = ["wait", "--for=condition=Established", "crd/ttsdeployments.ttsfleet.dev"];
+    wait_for("the kind is served", HALF_A_MINUTE, || plane.kubectl(&established).ok());
     plane
 }
 

@@ -292,9 +292,7 @@ impl Applier<'_> {
         wanted.meta_mut().resource_version = Some(VERSION_OF_NOTHING.to_owned());
         match self.patch(api, &wanted).await {
             Ok(created) => Ok(Some(created)),
-            Err(ApplyError::Transient { source: kube::Error::Api(status), .. }) if status.is_conflict() => {
-                Ok(None)
-            }
+            Err(error) if error.is_outdated() => Ok(None),
             Err(error) => Err(error),
         }
     }

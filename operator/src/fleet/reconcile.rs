@@ -285,6 +285,7 @@ async fn work(
             pass.notes = models::carry_out(context, fleet, &pools).await;
             unwritten
         }
+        Err(error) if error.is_outdated() => return Err(error.into()),
         // What is not on record has not happened.
         Err(error) => applier.maintain(&wanted, live, error).await,
     };

@@ -69,6 +69,12 @@ impl ApplyError {
         matches!(self, Self::Transient { .. })
     }
 
+    /// Whether the object has changed since it was read, so that nothing which was
+    /// decided from it holds any more.
+    pub fn is_outdated(&self) -> bool {
+        matches!(self, Self::Transient { source: kube::Error::Api(status), .. } if status.is_conflict())
+    }
+
     /// How the fleet's status puts it.
     pub fn problem(&self) -> Problem {
         let reason = match self {
@@ -105,5 +111,29 @@ pub(super) fn classify<K: Kind>(name: &str, error: kube::Error) -> ApplyError {
             ApplyError::KindMissing { kind, version, object }
         }
         source => ApplyError::Transient { object, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::core::Status;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::changed_meanwhile(409, true, true)]
+    #[case::a_server_that_is_busy(500, true, false)]
+    #[case::forbidden(403, false, false)]
+    fn what_may_be_tried_again_is_told_from_what_has_to_be_decided_anew(
+        #[case] code: u16,
+        #[case] transient: bool,
+        #[case] outdated: bool,
+    ) {
+        let reason = if code == 409 { "Conflict" } else { "Other" };
+        let status = Status { code, ..Status::failure("no", reason) };
+        let error = classify::<ConfigMap>("narrator-main", kube::Error::Api(Box::new(status)));
+        assert_eq!((error.is_transient(), error.is_outdated()), (transient, outdated));
     }
 }

@@ -20,11 +20,14 @@ pub enum ConditionType {
     Unmarked,
     /// Every entry of spec.lexicon is used; there is no such condition without one.
     LexiconApplied,
+    /// Something in the cluster changes what is written before it is kept, and the
+    /// fleet runs with that; there is no such condition otherwise.
+    Adjusted,
 }
 
 impl ConditionType {
     /// All types, in the order they are reported.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ready,
         Self::Available,
         Self::Progressing,
@@ -32,6 +35,7 @@ impl ConditionType {
         Self::QualityGate,
         Self::Unmarked,
         Self::LexiconApplied,
+        Self::Adjusted,
     ];
 }
 
@@ -129,6 +133,8 @@ pub enum Reason {
     TooManyEntries,
     /// The lexicon's ConfigMap is not there, or cannot be read.
     ConfigMapUnavailable,
+    /// A webhook or an admission policy makes something else of what is written.
+    AdmissionChanges,
 }
 
 impl fmt::Display for ConditionType {

@@ -72,6 +72,11 @@ pub fn ensure_tools(progress: &dyn Progress) -> Result<Tools> {
     Ok(tools)
 }
 
+/// helm, which renders charts without a cluster.
+pub fn ensure_helm(progress: &dyn Progress) -> Result<Tools> {
+    ensure(&[gobuild::HELM], progress)
+}
+
 /// kubeconform and kube-score, which check manifests.
 pub fn ensure_checkers(progress: &dyn Progress) -> Result<Tools> {
     ensure(&[gobuild::KUBECONFORM, gobuild::KUBE_SCORE], progress)

@@ -4,12 +4,15 @@
 mod samples;
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::Duration;
 
 use samples::{Rule, rules};
 use serde_json::{Value, json};
 use ttsfleet_e2e::control_plane::{ControlPlane, Options};
+use ttsfleet_e2e::product::chart;
 use ttsfleet_e2e::progress::Silent;
+use ttsfleet_e2e::tools::ensure_helm;
 use ttsfleet_e2e::waiting::wait_for;
 
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
@@ -26,11 +29,15 @@ fn fleet(name: &str, spec: &Value) -> String {
 }
 
 fn api_server() -> ControlPlane {
-    let plane = ControlPlane::start(Options::default(), &Silent).expect("an API server");
+    api_server_with(Options::default())
+}
+
+fn api_server_with(options: Options) -> ControlPlane {
+    let plane = ControlPlane::start(options, &Silent).expect("an API server");
     plane.apply(DEFINITION).expect("the definition is accepted");
-    plane
-        .kubectl(&["wait", "--for=condition=Established", "crd/ttsdeployments.ttsfleet.dev", "--timeout=30s"])
-        .expect("the kind is served");
+    // A definition that has no condition yet is an error to kubectl.
+    let established = ["wait", "--for=condition=Established", "crd/ttsdeployments.ttsfleet.dev"];
+    wait_for("the kind is served", HALF_A_MINUTE, || plane.kubectl(&established).ok());
     plane
 }
 
@@ -144,6 +151,76 @@ fn the_shortest_fleet_gets_every_default() {
     let field = "ttsd.spec.pools.resources.gpu.memoryLimit";
     let explained = wait_for("an explanation", HALF_A_MINUTE, || plane.kubectl(&["explain", field]).ok());
     assert!(explained.contains("GPU memory that one pod may use"), "{explained}");
+}
+
+/// What a template of the chart becomes.
+fn rendered(template: &str) -> String {
+    let home = tempfile::tempdir().expect("a folder");
+    let helm = ensure_helm(&Silent).expect("helm").path("helm");
+    let mut command = Command::new(helm);
+    for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+        command.env(variable, home.path());
+    }
+    let (chart, template) = (chart(), format!("templates/{template}"));
+    let output = command.arg("template").arg("release").arg(chart).args(["--show-only", &template]).output();
+    let output = output.expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn pod(name: &str, containers: &Value, first: &Value) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "labels": {"app.kubernetes.io/name": "ttsfleet"}},
+        "spec": {"containers": containers, "initContainers": first},
+    })
+    .to_string()
+}
+
+fn container(name: &str, request: &str, limit: &str) -> Value {
+    let resources = json!({"requests": {"memory": request}, "limits": {"memory": limit}});
+    json!({"name": name, "image": "any", "resources": resources})
+}
+
+#[test]
+fn a_pod_is_refused_for_the_memory_of_our_containers_and_not_for_that_of_others() {
+    let plane = api_server();
+    plane.apply(&rendered("admission-policy.yaml")).expect("the policy is accepted");
+    let answer = |name: &str, containers: Value, first: Value| {
+        plane.apply(&pod(name, &containers, &first)).err().map(|error| format!("{error:#}"))
+    };
+    let mut number = 0;
+    wait_for("the policy is followed", HALF_A_MINUTE, || {
+        number += 1;
+        answer(&format!("probe-{number}"), json!([container("server", "1Gi", "2Gi")]), json!([]))
+    });
+    for name in ["server", "gateway", "judge"] {
+        let containers = json!([container("proxy", "1Mi", "2Mi"), container(name, "1Gi", "2Gi")]);
+        let refusal = answer(&format!("{name}-refused"), containers, json!([])).unwrap_or_default();
+        let words = format!("containers {name}: set resources.requests.memory and resources.limits.memory");
+        assert!(refusal.contains(&words), "{refusal}");
+        let containers = json!([container("istio-proxy", "128Mi", "1Gi"), container(name, "1Gi", "1024Mi")]);
+        let first = json!([{"name": "agent", "image": "any"}]);
+        assert_eq!(answer(&format!("{name}-with-sidecars"), containers, first), None);
+    }
+}
+
+#[test]
+fn whoever_may_view_or_edit_a_namespace_may_view_or_edit_its_fleets() {
+    let plane = api_server_with(Options { controllers: true });
+    plane.apply(&rendered("user-roles.yaml")).expect("the roles are accepted");
+    for role in ["view", "edit", "admin"] {
+        let binding =
+            ["create", "rolebinding", role, &format!("--clusterrole={role}"), &format!("--user={role}")];
+        plane.kubectl(&binding).expect("bound");
+    }
+    let may = |role: &str, verb: &str| {
+        plane.kubectl(&["auth", "can-i", verb, "ttsdeployments", &format!("--as={role}")]).is_ok()
+    };
+    for (role, verb) in [("view", "list"), ("edit", "watch"), ("edit", "patch"), ("admin", "delete")] {
+        wait_for("the roles are gathered", HALF_A_MINUTE, || may(role, verb).then_some(()));
+    }
+    assert!(!may("view", "patch") && !may("nobody", "list"));
 }
 
 #[test]

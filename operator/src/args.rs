@@ -24,8 +24,14 @@ pub struct Args {
     #[arg(long, env = "TTSFLEET_PULL_POLICY", value_enum, default_value = "IfNotPresent")]
     pub pull_policy: PullPolicy,
 
-    /// Address of /healthz, /readyz and /metrics.
-    #[arg(long, env = "TTSFLEET_LISTEN", default_value = "0.0.0.0:8081")]
+    /// Secrets to pull them with, which lie in the fleets' own namespaces; may be
+    /// given several times.
+    #[arg(long = "image-pull-secret", env = "TTSFLEET_IMAGE_PULL_SECRETS", value_delimiter = ',')]
+    pub image_pull_secrets: Vec<String>,
+
+    /// Address of /healthz, /readyz and /metrics; [::] is IPv4 and IPv6, or what
+    /// there is of them.
+    #[arg(long, env = "TTSFLEET_LISTEN", default_value = "[::]:8081")]
     pub listen: SocketAddr,
 
     /// Serve only this namespace; all of them if absent.

@@ -1,18 +1,20 @@
 //! What the operator remembers of the cluster: its own objects, cut down to
 //! what decisions need.
 
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::{Writer, WriterDropped};
-use kube::runtime::reflector::{self, Store};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -149,6 +151,17 @@ where
     })
 }
 
+/// The fleets that an object speaks of, by its label and its owner: somebody may
+/// have taken either away. Whose it is is looked at in the pass.
+pub(crate) fn fleets_of<K: Resource>(object: K) -> Vec<ObjectRef<TtsDeployment>> {
+    let namespace = object.meta().namespace.as_deref();
+    let labelled = object.labels().get(labels::INSTANCE).zip(namespace);
+    let labelled = labelled.map(|(fleet, namespace)| ObjectRef::new(fleet).within(namespace));
+    let owned =
+        object.owner_references().iter().filter_map(|owner| ObjectRef::from_owner_ref(namespace, owner, ()));
+    owned.chain(labelled).collect()
+}
+
 /// Objects of the kind that belong to fleets, in one namespace or all.
 pub(crate) fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
 where
@@ -248,10 +261,89 @@ fn watch<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
-    watcher(api, config)
-        .backoff(Pauses::of_watch())
-        .modify(cut_down)
-        .reflect(writer)
-        .touched_objects()
-        .boxed()
+    let events = watcher(api, config).backoff(Pauses::of_watch()).modify(cut_down);
+    with_missed_deletes(events, writer.as_reader()).reflect(writer).touched_objects().boxed()
+}
+
+/// Tells of what was deleted while the watch was interrupted: a new list does not
+/// hold it, and says nothing more of it.
+fn with_missed_deletes<K, E>(
+    events: impl Stream<Item = Result<Event<K>, E>>,
+    known: Store<K>,
+) -> impl Stream<Item = Result<Event<K>, E>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let mut listed = HashSet::new();
+    events.flat_map(move |event| {
+        let missed = match &event {
+            Ok(Event::InitApply(object)) => {
+                listed.insert(ObjectRef::from_obj(object));
+                Vec::new()
+            }
+            Ok(Event::InitDone) => {
+                let listed = std::mem::take(&mut listed);
+                known.state_filter(|object| !listed.contains(&ObjectRef::from_obj(object)))
+            }
+            Ok(Event::Init) => {
+                listed.clear();
+                Vec::new()
+            }
+            _ => Vec::new(),
+        };
+        let missed = missed.into_iter().map(|object| Ok(Event::Delete(K::clone(&object))));
+        stream::iter(missed.chain([event]).collect::<Vec<_>>())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(name: &str) -> ConfigMap {
+        let owner = json!([{"apiVersion": "ttsfleet.dev/v1alpha1", "kind": "TtsDeployment", "name": "old", "uid": "1"}]);
+        let labels = json!({"app.kubernetes.io/instance": "narrator"});
+        let metadata =
+            json!({"name": name, "namespace": "studio", "labels": labels, "ownerReferences": owner});
+        serde_json::from_value(json!({"metadata": metadata})).expect("an object")
+    }
+
+    #[tokio::test]
+    async fn what_a_new_list_does_not_hold_any_more_is_told_as_deleted_once() {
+        let list = |names: &'static [&'static str]| {
+            let listed = names.iter().map(|name| Event::InitApply(object(name)));
+            [Event::Init].into_iter().chain(listed).chain([Event::InitDone])
+        };
+        let events = list(&["a", "b"]).chain(list(&["b"])).chain(list(&["b"]));
+        let (known, writer) = reflector::store();
+        let events = stream::iter(events.map(Ok::<_, watcher::Error>));
+        let told = with_missed_deletes(events, known.clone()).reflect(writer);
+        let deleted = told.filter_map(|event| {
+            let deleted = match event {
+                Ok(Event::Delete(object)) => Some(object.name_any()),
+                _ => None,
+            };
+            std::future::ready(deleted)
+        });
+        assert_eq!(deleted.collect::<Vec<_>>().await, ["a"]);
+        assert_eq!(known.state().iter().map(|object| object.name_any()).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn an_object_speaks_of_the_fleets_of_its_owner_and_its_label() {
+        let told = |object| {
+            let fleets = fleets_of::<ConfigMap>(object);
+            fleets.into_iter().map(|fleet| (fleet.name, fleet.namespace)).collect::<Vec<_>>()
+        };
+        let fleet = |name: &str| (name.to_owned(), Some("studio".to_owned()));
+        let mut object = object("a");
+        assert_eq!(told(object.clone()), [fleet("old"), fleet("narrator")]);
+        object.metadata.owner_references = None;
+        assert_eq!(told(object.clone()), [fleet("narrator")]);
+        object.metadata.labels = None;
+        assert_eq!(told(object), []);
+    }
 }

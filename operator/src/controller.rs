@@ -6,18 +6,18 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use kube::runtime::Controller;
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::{Action, Config, Error as Failed};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::ObjectRef;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, ResourceExt};
 use ttsfleet_crds::TtsDeployment;
 
 use crate::admin::Pods;
 use crate::backoff::Pauses;
 use crate::cache::{self, Caches, Writers};
-use crate::fleet::build::{Settings, labels};
+use crate::fleet::build::Settings;
+use crate::fleet::failures::Failures;
 use crate::fleet::models::Memory;
-use crate::fleet::reconcile::{Context, Error, Failures, reconcile};
+use crate::fleet::reconcile::{Context, Unfinished, reconcile};
 use crate::fleet::repairs::Repairs;
 use crate::metrics::Metrics;
 use crate::{Clock, FIELD_MANAGER};
@@ -80,12 +80,17 @@ impl Operator {
             .with_config(Config::default().concurrency(CONCURRENCY))
             .trigger_backoff(Pauses::none())
             .graceful_shutdown_on(shutdown)
-            .run(measured, on_error, context)
-            .for_each(|result| async {
-                // Failed passes are logged where they are retried.
-                if let Err(error @ kube::runtime::controller::Error::QueueError(_)) = result {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a watch was interrupted");
+            .run(measured, on_error, Arc::clone(&context))
+            .for_each(|result| {
+                match result {
+                    Err(error @ Failed::QueueError(_)) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "a watch was interrupted");
+                    }
+                    Err(Failed::ObjectNotFound(fleet)) => context.forget(fleet.extra.uid.as_deref()),
+                    // Failed passes are logged where they are retried.
+                    _ => {}
                 }
+                std::future::ready(())
             })
             .await;
     }
@@ -102,20 +107,16 @@ fn controller(
     tokio::spawn(caches.clone().await_lists(listed));
     let controller =
         Controller::for_stream(cache::fleets(cache::api(client, namespace), fleets), caches.fleets.clone())
-            .watches_stream(cache::pods(cache::api(client, namespace), pods), fleet_of)
-            .watches_stream(cache::replica_sets(cache::api(client, namespace), replica_sets), fleet_of)
-            .watches_stream(cache::endpoints(cache::api(client, namespace), endpoints), fleet_of);
+            .watches_stream(cache::pods(cache::api(client, namespace), pods), cache::fleets_of)
+            .watches_stream(
+                cache::replica_sets(cache::api(client, namespace), replica_sets),
+                cache::fleets_of,
+            )
+            .watches_stream(cache::endpoints(cache::api(client, namespace), endpoints), cache::fleets_of);
     children.watched_by(controller, client, namespace)
 }
 
-/// The fleet that an object speaks of: what it does not own is found by its
-/// label, and whose it is is looked at in the pass.
-fn fleet_of<K: Resource>(object: K) -> Option<ObjectRef<TtsDeployment>> {
-    let fleet = object.labels().get(labels::INSTANCE)?;
-    Some(ObjectRef::new(fleet).within(object.meta().namespace.as_deref()?))
-}
-
-async fn measured(object: Arc<TtsDeployment>, context: Arc<Context>) -> Result<Action, Error> {
+async fn measured(object: Arc<TtsDeployment>, context: Arc<Context>) -> Result<Action, Unfinished> {
     let started = Instant::now();
     let metrics = context.metrics.clone();
     let result = reconcile(object, context).await;
@@ -123,8 +124,8 @@ async fn measured(object: Arc<TtsDeployment>, context: Arc<Context>) -> Result<A
     result
 }
 
-fn on_error(object: Arc<TtsDeployment>, error: &Error, context: Arc<Context>) -> Action {
-    let delay = context.failures.next_delay(&object);
+fn on_error(object: Arc<TtsDeployment>, error: &Unfinished, context: Arc<Context>) -> Action {
+    let delay = error.again_in(context.failures.next_delay(&object));
     tracing::warn!(
         fleet = object.name_any(),
         namespace = object.namespace(),

@@ -1,5 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,6 +10,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
+use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
 
@@ -19,6 +22,17 @@ pub(crate) struct Ready(Arc<AtomicBool>);
 impl Ready {
     pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Binds an address. All of IPv6 means all of IPv4, too, and IPv4 alone where
+/// the system has nothing else.
+pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await.map_err(|_| error)
+        }
+        bound => bound,
     }
 }
 
@@ -43,5 +57,21 @@ async fn text(State(metrics): State<Metrics>) -> Response {
     match metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, FORMAT)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_addresses_are_those_of_either_family() {
+        let listener = listen((Ipv6Addr::UNSPECIFIED, 0).into()).await.expect("a port");
+        let bound = listener.local_addr().expect("an address");
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, bound.port())).await.is_ok());
+        let six = TcpStream::connect((Ipv6Addr::LOCALHOST, bound.port())).await;
+        assert_eq!(six.is_ok(), bound.is_ipv6());
     }
 }

@@ -150,7 +150,10 @@ macro_rules! kinds {
                 namespace: Option<&str>,
             ) -> Controller<TtsDeployment> {
                 $(let controller =
-                    controller.owns_stream(cache::children(cache::api(client, namespace), self.$field));)+
+                    controller.watches_stream(
+                        cache::children(cache::api(client, namespace), self.$field),
+                        cache::fleets_of,
+                    );)+
                 controller
             }
         }

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod args;
 mod backoff;
 mod cache;
+mod client;
 mod controller;
 pub mod fleet;
 pub mod gateway_api;
@@ -12,6 +13,7 @@ pub mod key;
 pub mod kinds;
 pub mod leader;
 pub mod metrics;
+pub mod platform;
 #[cfg(test)]
 mod rights;
 pub mod rollout;

@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kube::Client;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tracing_subscriber::EnvFilter;
 
 use crate::admin::Network;
 use crate::args::{Args, LogFormat};
+use crate::client;
 use crate::controller::{Operator, Scope};
 use crate::fleet::build::Settings;
-use crate::http::{Ready, router};
+use crate::http::{self, Ready, router};
 use crate::key::AdminKey;
 use crate::leader::{Candidate, system_clock};
 use crate::metrics::Metrics;
+use crate::platform;
 
-/// Pause between tries for the key.
-const KEY_RETRY: Duration = Duration::from_secs(3);
+/// Pause between tries for what is needed first.
+const PREPARE_RETRY: Duration = Duration::from_secs(3);
 
 /// Sets logging up. `RUST_LOG` chooses what is logged.
 pub fn logging(format: LogFormat) -> Result<()> {
@@ -38,11 +39,12 @@ pub fn logging(format: LogFormat) -> Result<()> {
 pub async fn run(args: Args) -> Result<()> {
     // Already set if somebody else in the process was first; as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::try_default().await.context("cannot find out how to reach the API server")?;
+    let client = client::client().await?;
     let metrics = Metrics::default();
     let reached = Ready::default();
-    let listener =
-        TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let listener = http::listen(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; choose another address with --listen", args.listen))?;
     let server = axum::serve(listener, router(metrics.clone(), reached.clone()));
     tokio::select! {
         result = server => result.context("the HTTP server ended"),
@@ -85,8 +87,8 @@ async fn lead(
     let stopping = Arc::new(Notify::new());
     let notified = Arc::clone(&stopping);
     let (mut entitled, mut stop) = (std::pin::pin!(entitled), std::pin::pin!(stop));
-    let key = tokio::select! {
-        key = key(&client, &args) => key,
+    let (key, assigns_users) = tokio::select! {
+        found = prepare(&client, &args) => found,
         () = &mut entitled => return false,
         () = &mut stop => return true,
     };
@@ -99,6 +101,8 @@ async fn lead(
             gateway_image: args.gateway_image,
             judge_image: args.judge_image,
             pull_policy: args.pull_policy,
+            pull_secrets: args.image_pull_secrets,
+            assigns_users,
             namespace: args.lease_namespace,
             key,
         },
@@ -119,19 +123,29 @@ async fn lead(
     }
 }
 
-/// The key to the pods' admin API, tried for until it is there: without it no
-/// template can be made.
-async fn key(client: &Client, args: &Args) -> AdminKey {
+/// The key to the pods' admin API, and whether the cluster gives pods their user,
+/// asked for until both are known: without them no template can be made.
+async fn prepare(client: &Client, args: &Args) -> (AdminKey, bool) {
     loop {
-        match AdminKey::ensure(client, &args.lease_namespace, &format!("{}-key", args.lease_name)).await {
-            Ok(key) => return key,
+        match try_prepare(client, args).await {
+            Ok(found) => return found,
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, namespace = args.lease_namespace, "no key to the pods' admin API");
+                let error = format!("{error:#}");
+                tracing::error!(error, namespace = args.lease_namespace, "no pod can be described yet");
             }
         }
-        tokio::time::sleep(KEY_RETRY).await;
+        tokio::time::sleep(PREPARE_RETRY).await;
     }
+}
+
+async fn try_prepare(client: &Client, args: &Args) -> Result<(AdminKey, bool)> {
+    let secret = format!("{}-key", args.lease_name);
+    let key = AdminKey::ensure(client, &args.lease_namespace, &secret)
+        .await
+        .context("there is no key to the pods' admin API")?;
+    let assigns_users =
+        platform::assigns_users(client).await.context("the cluster does not say what it serves")?;
+    Ok((key, assigns_users))
 }
 
 fn stop_signal() -> Result<impl Future<Output = ()>> {

@@ -1,5 +1,6 @@
 //! The operator against a real API server.
 
+mod adjusted;
 mod care;
 mod rollout;
 mod support;
@@ -22,9 +23,10 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use ttsfleet_crds::TtsDeployment;
 use ttsfleet_e2e::control_plane::Options;
-use ttsfleet_operator::fleet::diff::first_difference;
+use ttsfleet_operator::fleet::diff::differences;
 use ttsfleet_operator::key::AdminKey;
 use ttsfleet_operator::leader::{Candidate, system_clock};
+use ttsfleet_operator::platform::assigns_users;
 
 /// Where it was stopped must not matter: an operator is killed at its first
 /// write, its second, …, before and after the API server has got it.
@@ -56,7 +58,7 @@ async fn the_end_state_is_the_same_wherever_the_operator_is_killed() {
         let next = cluster.operator(&name, Connection::default());
         at_rest(&next).await;
         let state = state(client, &name).await;
-        assert!(state == *expected, "killed at {cut:?}: {:?}", first_difference(expected, &state));
+        assert!(state == *expected, "killed at {cut:?}: {:?}", differences(expected, &state));
     });
     trials.await;
 }
@@ -159,6 +161,7 @@ async fn drift_is_put_right(client: &Client, namespace: &str, expected: &Value) 
             json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}),
         ),
         ("RoleBinding", gateway, "nobody", json!({"subjects": null})),
+        ("Role", gateway, "no owner", json!({"metadata": {"ownerReferences": [{"$patch": "replace"}]}})),
         ("ServiceAccount", "narrator", "a token", json!({"automountServiceAccountToken": true})),
         (
             "ServiceAccount",
@@ -322,6 +325,28 @@ async fn a_lease_has_one_holder_and_passes_on_when_released() {
         .await
         .expect("the first notices that it is no longer the holder");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_assigns_users_is_told_by_the_api_that_does() {
+    let cluster = Cluster::start(Options::default()).await;
+    let client = cluster.client();
+    assert!(!assigns_users(&client).await.expect("an answer"));
+    cluster.plane.apply(CONSTRAINTS).expect("the definition is accepted");
+    eventually("it is told", || async { assigns_users(&client).await.ok()?.then_some(()) }).await;
+}
+
+/// As much of OpenShift as there is to tell it by.
+const CONSTRAINTS: &str = r#"{
+    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+    "metadata": {"name": "securitycontextconstraints.security.openshift.io"},
+    "spec": {
+        "group": "security.openshift.io", "scope": "Cluster",
+        "names": {"kind": "SecurityContextConstraints", "plural": "securitycontextconstraints"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+            "type": "object", "x-kubernetes-preserve-unknown-fields": true
+        }}}]
+    }
+}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_key_to_the_pods_is_made_once_and_then_found() {

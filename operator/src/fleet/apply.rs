@@ -1,102 +1,39 @@
 //! Makes the live objects what they shall be, with as few writes as possible.
 
+mod drift;
+mod error;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
-use ttsfleet_crds::conditions::Reason;
 
 use super::build::{Wanted, labels};
 use super::identity::{self, Owner};
-use super::status::Problem;
 use super::validate::Fleet;
-use super::{diff, ownership, repairs::Repairs};
+use super::{models::Memory, ownership, repairs::Repairs};
 use crate::FIELD_MANAGER;
 use crate::kinds::{Child, Kind, Live};
 use crate::metrics::Metrics;
 
-/// Why an object could not be made what it shall be.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// It belongs to somebody else.
-    #[error(
-        "{object} exists and belongs to {owner}, so the fleet leaves it alone; remove it or rename the fleet"
-    )]
-    NameConflict {
-        /// Kind and name.
-        object: String,
-        /// Who it belongs to.
-        owner: String,
-    },
-    /// It is on its way out.
-    #[error("{0} is being deleted; the fleet continues when it is gone")]
-    Leaving(String),
-    /// The API server says no, and would again.
-    #[error("the API server refuses {object}: {message}")]
-    Refused {
-        /// Kind and name.
-        object: String,
-        /// The server's words.
-        message: String,
-    },
-    /// The cluster has no such kind.
-    #[error(
-        "the cluster has no kind {kind} ({version}), so {object} cannot be made; install the definition, or remove \
-         from spec.expose what asks for it"
-    )]
-    KindMissing {
-        /// The kind.
-        kind: String,
-        /// Its group and version.
-        version: String,
-        /// Kind and name.
-        object: String,
-    },
-    /// Somebody undoes every write.
-    #[error(
-        "something in the cluster ({by}) keeps changing {object}; stop it, or let it leave this object out"
-    )]
-    Overridden {
-        /// Kind and name.
-        object: String,
-        /// Who, or which field.
-        by: String,
-    },
-    /// Worth another try soon.
-    #[error("cannot write {object}")]
-    Transient {
-        /// Kind and name.
-        object: String,
-        /// What happened.
-        source: kube::Error,
-    },
-}
+use drift::Drift;
+pub use error::ApplyError;
+use error::{classify, describe};
 
-impl ApplyError {
-    /// Whether another try may succeed without anybody acting.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Transient { .. })
-    }
+/// Older than anything that the API server keeps.
+const VERSION_OF_NOTHING: &str = "1";
 
-    /// How the fleet's status puts it.
-    pub fn problem(&self) -> Problem {
-        let reason = match self {
-            Self::NameConflict { .. } => Reason::NameConflict,
-            Self::Leaving(_) => Reason::WaitingForCleanup,
-            Self::Refused { .. } | Self::Transient { .. } => Reason::ChangeRefused,
-            Self::KindMissing { .. } => Reason::ExposeUnavailable,
-            Self::Overridden { .. } => Reason::Overridden,
-        };
-        let message = match self {
-            Self::Transient { source, .. } => format!("{self}, and it is tried again: {source}"),
-            _ => self.to_string(),
-        };
-        Problem { reason, message, until: None }
-    }
+/// An object that the API server makes something else of than was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjusted {
+    /// Kind and name.
+    pub object: String,
+    /// What differs.
+    pub fields: Vec<String>,
 }
 
 /// What was written.
@@ -108,6 +45,8 @@ pub struct Changes {
     pub updated: Vec<String>,
     /// Objects no longer wanted.
     pub removed: Vec<String>,
+    /// Objects that are not as written, and are left so.
+    pub adjusted: Vec<Adjusted>,
 }
 
 /// An object that is not as it shall be.
@@ -127,6 +66,8 @@ pub struct Applier<'a> {
     pub repairs: &'a Repairs,
     /// Counts them.
     pub metrics: &'a Metrics,
+    /// Knows what came back of them.
+    pub memory: &'a Memory,
     /// The time of this pass.
     pub now: Timestamp,
     /// The fleet.
@@ -170,6 +111,31 @@ impl Applier<'_> {
         failed
     }
 
+    /// Keeps what is there as it shall be although the pools' next records could
+    /// not be written: nothing that follows from them may happen, so that no pool
+    /// begins to serve, and nothing is tried or removed.
+    pub async fn maintain(&mut self, wanted: &Wanted, live: &mut Live, error: ApplyError) -> Vec<Unwritten> {
+        let mut failed = vec![Unwritten { is_of_trial: false, error }];
+        let there: Vec<String> = live.deployments.iter().map(|deployment| deployment.name_any()).collect();
+        let is_of_pool = |name: &str| {
+            let pools = &self.fleet.pools;
+            pools.iter().any(|pool| labels::pool_object(&self.fleet.name, &pool.name) == name)
+        };
+        let follows = |child: &&Child| match child.identity() {
+            ("ConfigMap", name) => is_of_pool(&name),
+            ("Deployment", name) => there.is_empty() || (is_of_pool(&name) && !there.contains(&name)),
+            _ => false,
+        };
+        let kept: Vec<&Child> =
+            wanted.serving.iter().chain(&wanted.exposing).filter(|child| !follows(child)).collect();
+        for child in kept {
+            if let Err(error) = child.ensure(self, live).await {
+                failed.push(Unwritten { is_of_trial: false, error });
+            }
+        }
+        failed
+    }
+
     /// Writes what is on record of a pool, over the version that it was decided
     /// from and no other. It is ours alone to change, and may change often, so
     /// that no write of it counts as a repair.
@@ -185,10 +151,13 @@ impl Applier<'_> {
                 self.check_owner(&object, known.as_ref())?;
                 wanted.metadata.resource_version = known.resource_version();
             }
-            None => self.changes.created.push(object),
+            None => wanted.metadata.resource_version = Some(VERSION_OF_NOTHING.to_owned()),
         }
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.fleet.namespace);
         let now = self.patch(&api, &wanted).await?;
+        if known.is_none() {
+            self.changes.created.push(object);
+        }
         live.config_maps.retain(|known| known.name_any() != now.name_any());
         live.config_maps.push(Arc::clone(&now));
         Ok(now)
@@ -212,18 +181,28 @@ impl Applier<'_> {
         let object = describe::<K>(&name);
         let api: Api<K> = Api::namespaced(self.client.clone(), &self.fleet.namespace);
         let current = match known {
-            Some(known) => Some(known),
+            Some(known) => known,
             // Not among the objects with our labels: it may still be there
             // without them, and then it must not be overwritten.
-            None => api.get_opt(&name).await.map_err(|error| classify::<K>(&name, error))?.map(Arc::new),
-        };
-        let Some(current) = current else {
-            let created = self.patch(&api, wanted).await?;
-            self.changes.created.push(object);
-            return Ok(created);
+            None => match self.create(&api, wanted).await? {
+                Some(created) => {
+                    self.changes.created.push(object);
+                    return Ok(created);
+                }
+                None => api.get(&name).await.map(Arc::new).map_err(|error| classify::<K>(&name, error))?,
+            },
         };
         self.check_owner(&object, current.as_ref())?;
-        let Some(by) = drift(wanted, current.as_ref()) else { return Ok(current) };
+        let drift = Drift::of(wanted, current.as_ref());
+        if drift.is_none() {
+            return Ok(current);
+        }
+        let accepted = self.memory.accepted(&self.fleet.owner.uid, &object);
+        if drift.intruder.is_none() && accepted == Some(drift.digest(wanted)) {
+            self.changes.adjusted.push(Adjusted { object, fields: drift.paths() });
+            return Ok(current);
+        }
+        let by = drift.by();
         if !self.repairs.allow(&format!("{}/{object}", self.fleet.namespace), self.now) {
             return Err(ApplyError::Overridden { object, by });
         }
@@ -234,21 +213,42 @@ impl Applier<'_> {
             by,
             "putting right"
         );
-        if ownership::intruder(current.meta()).is_some() {
+        if drift.intruder.is_some() {
             self.take_over(&api, &name).await?;
         }
-        let mut updated = self.patch(&api, wanted).await?;
-        if drift(wanted, updated.as_ref()).is_some() && ownership::intruder(updated.meta()).is_none() {
-            updated = self.overwrite(&api, wanted).await?;
+        self.put_right(&api, wanted, object, &drift).await
+    }
+
+    /// Writes an object until it is as wanted, or has come back the same twice:
+    /// then the API server makes that of it, by a webhook or a policy, and more
+    /// writes would make nothing else.
+    async fn put_right<K: Kind>(
+        &mut self,
+        api: &Api<K>,
+        wanted: &K,
+        object: String,
+        found: &Drift,
+    ) -> Result<Arc<K>, ApplyError> {
+        let mut answer = self.patch(api, wanted).await?;
+        let first = Drift::of(wanted, answer.as_ref());
+        if first.intruder.is_some() {
+            return Err(ApplyError::Overridden { object, by: first.by() });
         }
-        match drift(wanted, updated.as_ref()) {
-            // A webhook, most likely: the answer is not what was written.
-            Some(by) => Err(ApplyError::Overridden { object, by }),
-            None => {
-                self.changes.updated.push(object);
-                Ok(updated)
-            }
+        // What was added may be left from somebody who is gone.
+        let is_same = first == *found && !first.differences.iter().any(|difference| difference.is_added);
+        if !first.is_none() && !is_same {
+            answer = self.overwrite(api, wanted).await?;
         }
+        let last = Drift::of(wanted, answer.as_ref());
+        if last.is_none() {
+            self.changes.updated.push(object);
+        } else if last == first {
+            self.memory.accept(&self.fleet.owner.uid, &object, last.digest(wanted));
+            self.changes.adjusted.push(Adjusted { object, fields: last.paths() });
+        } else {
+            return Err(ApplyError::Overridden { object, by: last.by() });
+        }
+        Ok(answer)
     }
 
     /// Removes objects of the fleet that are not among the wanted ones; gives what
@@ -282,6 +282,19 @@ impl Applier<'_> {
             self.changes.removed.push(describe::<K>(&name));
         }
         failed
+    }
+
+    /// Makes an object; gives none where one of its name is there. An apply over
+    /// a version that no object can have is refused then, and makes one otherwise,
+    /// so that what somebody makes at the same time is never taken over.
+    async fn create<K: Kind>(&self, api: &Api<K>, wanted: &K) -> Result<Option<Arc<K>>, ApplyError> {
+        let mut wanted = wanted.clone();
+        wanted.meta_mut().resource_version = Some(VERSION_OF_NOTHING.to_owned());
+        match self.patch(api, &wanted).await {
+            Ok(created) => Ok(Some(created)),
+            Err(error) if error.is_outdated() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn patch<K: Kind>(&self, api: &Api<K>, wanted: &K) -> Result<Arc<K>, ApplyError> {
@@ -340,31 +353,5 @@ impl Applier<'_> {
             Some(_) => Err(ApplyError::Leaving(object.to_owned())),
             None => Ok(()),
         }
-    }
-}
-
-/// What is not as wanted: the field, or who wrote beside us.
-fn drift<K: Kind>(wanted: &K, live: &K) -> Option<String> {
-    let (wanted, value) = (serde_json::to_value(wanted).ok()?, serde_json::to_value(live).ok()?);
-    diff::first_difference(&wanted, &value).or_else(|| ownership::intruder(live.meta()).map(str::to_owned))
-}
-
-fn describe<K: Resource<DynamicType = ()>>(name: &str) -> String {
-    format!("{} {name}", K::kind(&()))
-}
-
-fn classify<K: Kind>(name: &str, error: kube::Error) -> ApplyError {
-    let object = describe::<K>(name);
-    match error {
-        kube::Error::Api(status) if matches!(status.code, 400 | 403 | 405 | 413 | 422) => {
-            ApplyError::Refused { object, message: status.message.clone() }
-        }
-        // An answer about an object or its namespace names it; this one is
-        // about the path.
-        kube::Error::Api(status) if status.code == 404 && status.details.is_none() => {
-            let (kind, version) = (K::kind(&()).into_owned(), K::api_version(&()).into_owned());
-            ApplyError::KindMissing { kind, version, object }
-        }
-        source => ApplyError::Transient { object, source },
     }
 }

@@ -19,7 +19,7 @@ pub fn events(
     changes: &Changes,
 ) -> Vec<Event> {
     let mut events = Vec::new();
-    let Changes { created, updated, removed } = changes;
+    let Changes { created, updated, removed, .. } = changes;
     for (reason, objects) in [("Created", created), ("Updated", updated), ("Removed", removed)] {
         if !objects.is_empty() {
             events.push(event(EventType::Normal, reason, &objects.join(", ")));
@@ -41,6 +41,11 @@ pub fn events(
         is(ConditionType::LexiconApplied).filter(|found| was(ConditionType::LexiconApplied) != Some(*found));
     if let Some((false, reason, message)) = lexicon {
         events.push(event(EventType::Warning, reason, message));
+    }
+    if let Some((_, _, message)) = is(ConditionType::Adjusted)
+        && was(ConditionType::Adjusted).map(|(.., before)| before) != Some(message)
+    {
+        events.push(event(EventType::Warning, "Adjusted", message));
     }
     let became_ready = matches!(is(ConditionType::Ready), Some((true, ..)))
         && !matches!(was(ConditionType::Ready), Some((true, ..)));

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod build;
 pub mod diff;
 pub mod events;
+pub mod failures;
 pub mod identity;
 pub mod lexicon;
 pub mod models;

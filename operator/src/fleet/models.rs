@@ -85,10 +85,17 @@ async fn examine_pool(
     if let Prompts::Missing(words) = &plan.prompts {
         observed.view.judge_problem = Some(words.clone());
     }
-    if observed.view.shadow.is_empty() {
-        let told = context.memory.trial(&fleet.owner.uid);
-        observed.view.shadow.extend(unmade::shadow(fleet, pool, &live.deployments, told));
+    let refused = |part| unmade::refused(fleet, pool, part, &live.deployments);
+    let view = &mut observed.view;
+    if view.shadow.is_empty() {
+        let told = refused(labels::SHADOW).or_else(|| context.memory.trial(&fleet.owner.uid));
+        view.shadow.extend(told.map(|words| unmade::pod(fleet, pool, labels::SHADOW, words)));
     }
+    if view.baseline.is_empty() {
+        let told = refused(labels::BASELINE);
+        view.baseline.extend(told.map(|words| unmade::pod(fleet, pool, labels::BASELINE, words)));
+    }
+    view.judge_problem = view.judge_problem.take().or_else(|| refused(labels::JUDGE));
     if let Some(model) = observed.view.served_by_most().filter(|_| before.is_first) {
         // The record was lost: what callers hear is not replaced untested.
         before.record = PoolRecord::first(model.clone());

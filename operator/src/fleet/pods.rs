@@ -18,6 +18,9 @@ use crate::rollout::{self, ProblemKind};
 
 /// How long a container must have run before its last end is forgotten.
 const MEMORY_OF_AN_END: SignedDuration = SignedDuration::from_mins(10);
+/// How long a pod may wait for a node while others of its part serve: one that is
+/// asked for takes minutes to come.
+const PATIENCE_WITH_NODES: SignedDuration = SignedDuration::from_mins(5);
 /// How long a pod may wait for its volumes, which take a moment.
 const PATIENCE_WITH_VOLUMES: SignedDuration = SignedDuration::from_secs(20);
 /// How often one that waits for longer is looked at.
@@ -48,7 +51,8 @@ pub fn diagnose(
         let part = Part::serving(fleet, pod)?;
         let problem = examine(part, pod, volumes, now)?;
         if !is_over(pod) {
-            return Some((false, problem));
+            let tells = patience_with_nodes(pod, now).is_none() || ready(part) == 0;
+            return tells.then_some((false, problem));
         }
         let until = ended_at(pod).and_then(|at| at.checked_add(MEMORY_OF_AN_END).ok());
         let tells = until.is_none_or(|until| now < until) && ready(part) < part.wanted();
@@ -64,12 +68,23 @@ pub fn diagnose(
 /// When a pod that waits is to be looked at again, although nothing tells that
 /// it still does.
 pub(super) fn next_look(pods: &[Arc<Pod>], now: Timestamp) -> Option<Duration> {
-    let waits = pods.iter().filter(|pod| !is_leaving(pod)).filter_map(|pod| scheduled_without_volumes(pod));
+    let staying = || pods.iter().filter(|pod| !is_leaving(pod));
+    let waits = staying().filter_map(|pod| scheduled_without_volumes(pod));
     let left = waits.map(|since| {
         let left = Duration::try_from(PATIENCE_WITH_VOLUMES - now.duration_since(since)).unwrap_or_default();
         if left.is_zero() { LOOK_AT_VOLUMES } else { left }
     });
-    left.min()
+    left.chain(staying().filter_map(|pod| patience_with_nodes(pod, now))).min()
+}
+
+/// For how long a pod may still wait for a node; none for one that does not, or
+/// has for too long.
+fn patience_with_nodes(pod: &Pod, now: Timestamp) -> Option<Duration> {
+    let status = pod.status.as_ref().filter(|_| !is_over(pod))?;
+    let waits = status.conditions.iter().flatten().find(|condition| is_unschedulable(condition))?;
+    let since = waits.last_transition_time.as_ref()?.0;
+    let left = Duration::try_from(PATIENCE_WITH_NODES - now.duration_since(since)).ok()?;
+    (!left.is_zero()).then_some(left)
 }
 
 /// Whether a pod has been waiting for its volumes for too long.

@@ -1,7 +1,7 @@
 //! One pass over one fleet.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use ttsfleet_crds::{TtsDeployment, TtsDeploymentStatus};
 use super::account::{self, Account};
 use super::apply::{Applier, ApplyError, Changes, Unwritten};
 use super::build::{PoolPlan, Settings, build};
+use super::failures::Failures;
 use super::lexicon::{self, Applied};
 use super::models::{self, Memory};
 use super::repairs::Repairs;
@@ -77,24 +78,61 @@ pub enum Error {
     Status(#[source] kube::Error),
 }
 
+impl Error {
+    /// How the fleet's status puts it.
+    fn problem(&self) -> Problem {
+        let (reason, cause) = match self {
+            Self::Apply(error) => return error.problem(),
+            Self::Read(error) | Self::Status(error) => (Reason::ChangeRefused, error.to_string()),
+            Self::Build(error) => (Reason::ChangeRefused, error.to_string()),
+            Self::Caches(error) => (Reason::ChangeRefused, error.to_string()),
+        };
+        Problem { reason, message: format!("{self}, and it is tried again: {cause}"), until: None }
+    }
+}
+
+/// A pass that could not be finished.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct Unfinished {
+    /// Why.
+    source: Error,
+    /// When the fleet is to be looked at, whatever the pause after failures.
+    recheck: Option<Duration>,
+}
+
+impl Unfinished {
+    /// When to try again after this and the pause that failures in a row ask for.
+    pub fn again_in(&self, pause: Duration) -> Duration {
+        self.recheck.map_or(pause, |recheck| recheck.min(pause))
+    }
+}
+
+impl From<Error> for Unfinished {
+    fn from(source: Error) -> Self {
+        Self { source, recheck: None }
+    }
+}
+
 /// Makes one fleet what its TtsDeployment says.
-pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Result<Action, Unfinished> {
     if object.metadata.deletion_timestamp.is_some() {
         // The children go with their owner, by the cluster's garbage collector.
         return Ok(Action::await_change());
     }
-    context.caches.ready().await?;
+    context.caches.ready().await.map_err(Error::Caches)?;
     context.remember(&object);
     let now = (context.clock)();
     let mut live = context.caches.gather(&object);
     let mut pass = match validate(&object) {
-        Ok(fleet) => carry_out(&context, &object, fleet, &mut live, now).await?,
+        Ok(fleet) => carry_out(&context, &object, fleet, &mut live, now).await,
         Err(invalid) => Pass::invalid(&invalid),
     };
     let seen = pass.fleet.as_ref().map(|fleet| look(&context, fleet, &live, &pass.account, now));
     let Seen { problems, unreached, recheck: look_again } = seen.unwrap_or_default();
     let known = pass.obstacle.iter().chain(&pass.trial).chain(&problems);
     let recheck = [recheck(known, now), look_again, pass.recheck, lexicon::recheck(&object.spec.lexicon)];
+    let recheck = recheck.into_iter().flatten().min();
     let status = status::derive(&View {
         object: &object,
         deployments: &live.deployments,
@@ -104,21 +142,31 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
         unreached,
         models: std::mem::take(&mut pass.models),
         lexicon: pass.lexicon.take(),
+        adjusted: &pass.changes.adjusted,
         now,
     });
-    write_status(&context, &object, &status).await?;
+    let written = write_status(&context, &object, &status).await;
     publish(&context, &object, &status, &pass).await;
-    if let Some(error) = pass.failed {
-        return Err(error.into());
+    if let Some(source) = pass.failed.or(written.err()) {
+        return Err(Unfinished { source, recheck });
     }
-    context.failures.forget(&object);
-    Ok(recheck.into_iter().flatten().min().map_or_else(Action::await_change, Action::requeue))
+    context.failures.forget(&object.uid().unwrap_or_default());
+    Ok(recheck.map_or_else(Action::await_change, Action::requeue))
 }
 
 impl Context {
+    /// Forgets a fleet that is gone, by its uid; without that it is forgotten when
+    /// another one is seen for the first time.
+    pub(crate) fn forget(&self, fleet: Option<&str>) {
+        if let Some(fleet) = fleet {
+            self.memory.forget(fleet);
+            self.failures.forget(fleet);
+        }
+    }
+
     /// Makes room in memory when a fleet is seen for the first time.
     fn remember(&self, object: &TtsDeployment) {
-        if !self.memory.knows(&key(object)) {
+        if !self.memory.knows(&object.uid().unwrap_or_default()) {
             let there = self.caches.fleets.state().iter().filter_map(|fleet| fleet.uid()).collect();
             self.memory.keep_fleets(&there);
         }
@@ -157,7 +205,7 @@ struct Pass {
     /// The same of what a model is tried with.
     trial: Option<Problem>,
     /// What the next try may solve: the pass is repeated.
-    failed: Option<ApplyError>,
+    failed: Option<Error>,
     changes: Changes,
     models: Vec<PoolProgress>,
     lexicon: Option<Applied>,
@@ -171,18 +219,25 @@ impl Pass {
         Self { obstacle: Some(obstacle), ..Self::default() }
     }
 
-    /// Takes in what could not be written. What the next try may solve is told
-    /// only once some have failed.
-    fn note(&mut self, unwritten: Vec<Unwritten>, tells_all: bool) {
+    /// Takes in what could not be written: what only a person can solve first.
+    /// What the next try may solve is told only once some have failed.
+    fn note(&mut self, mut unwritten: Vec<Unwritten>, tells_all: bool) {
+        unwritten.sort_by_key(|unwritten| unwritten.error.is_transient());
         for Unwritten { is_of_trial, error } in unwritten {
             let place = if is_of_trial { &mut self.trial } else { &mut self.obstacle };
             if place.is_none() && (tells_all || !error.is_transient()) {
                 *place = Some(error.problem());
             }
             if self.failed.is_none() && error.is_transient() {
-                self.failed = Some(error);
+                self.failed = Some(error.into());
             }
         }
+    }
+
+    /// Takes in what ended the pass early.
+    fn fail(&mut self, error: Error, tells_all: bool) {
+        self.obstacle = tells_all.then(|| error.problem());
+        self.failed = Some(error);
     }
 }
 
@@ -194,35 +249,53 @@ async fn carry_out(
     mut fleet: Fleet,
     live: &mut Live,
     now: Timestamp,
-) -> Result<Pass, Error> {
-    live.volumes = volumes::trouble(context, &fleet, &live.pods, now).await;
-    let lexicon = lexicon::examine(&context.client, &object.spec.lexicon, &mut fleet, live).await?;
-    let pools = models::examine(context, object, &fleet, live, now).await?;
+) -> Pass {
+    let mut pass = Pass { account: account::examine(&fleet, live), ..Pass::default() };
+    let tells_all = context.failures.in_a_row(object) >= FAILURES_TOLD;
+    match work(context, object, &mut fleet, live, &mut pass, now).await {
+        Ok(unwritten) => pass.note(unwritten, tells_all),
+        Err(error) => pass.fail(error, tells_all),
+    }
+    if !pass.models.is_empty() {
+        let told = pass.trial.as_ref().map(|problem| problem.message.clone());
+        context.memory.tried(&fleet.owner.uid, told);
+    }
+    pass.fleet = Some(fleet);
+    pass
+}
+
+/// The same, until something ends it; gives what could not be written.
+async fn work(
+    context: &Context,
+    object: &TtsDeployment,
+    fleet: &mut Fleet,
+    live: &mut Live,
+    pass: &mut Pass,
+    now: Timestamp,
+) -> Result<Vec<Unwritten>, Error> {
+    live.volumes = volumes::trouble(context, fleet, &live.pods, now).await;
+    pass.lexicon = lexicon::examine(&context.client, &object.spec.lexicon, fleet, live).await?;
+    let pools = models::examine(context, object, fleet, live, now).await?;
     let plans: Vec<PoolPlan> = pools.iter().map(|pool| pool.plan.clone()).collect();
-    let account = account::examine(&fleet, live);
-    let wanted = build(&fleet, &context.settings, &plans, account.stamp.as_deref())?;
-    let Context { client, repairs, metrics, .. } = context;
-    let mut applier = Applier { client, repairs, metrics, now, fleet: &fleet, changes: Changes::default() };
-    let recorded = models::put_on_record(context, &mut applier, &pools, live).await;
-    let mut pass = Pass { models: models::progress(&pools), account, lexicon, ..Pass::default() };
-    let unwritten = match recorded {
+    let wanted = build(fleet, &context.settings, &plans, pass.account.stamp.as_deref())?;
+    let Context { client, repairs, metrics, memory, .. } = context;
+    let mut applier = Applier { client, repairs, metrics, memory, now, fleet, changes: Changes::default() };
+    pass.recheck = models::recheck(&pools);
+    let unwritten = match models::put_on_record(context, &mut applier, &pools, live).await {
         Ok(()) => {
             let unwritten = applier.apply(&wanted, live).await;
-            pass.recheck = models::recheck(&pools);
+            pass.models = models::progress(&pools);
             // What is there keeps serving, and is reported. Pods go on with their
             // models, whatever keeps other objects from being as they shall be.
-            pass.notes = models::carry_out(context, &fleet, &pools).await;
+            pass.notes = models::carry_out(context, fleet, &pools).await;
             unwritten
         }
+        Err(error) if error.is_outdated() => return Err(error.into()),
         // What is not on record has not happened.
-        Err(error) if error.is_transient() => return Err(error.into()),
-        Err(error) => vec![Unwritten { is_of_trial: false, error }],
+        Err(error) => applier.maintain(&wanted, live, error).await,
     };
-    pass.note(unwritten, context.failures.in_a_row(object) >= FAILURES_TOLD);
-    context.memory.tried(&fleet.owner.uid, pass.trial.as_ref().map(|problem| problem.message.clone()));
     pass.changes = applier.changes;
-    pass.fleet = Some(fleet);
-    Ok(pass)
+    Ok(unwritten)
 }
 
 /// When to look again although nothing has changed. Objects of others are not
@@ -283,56 +356,21 @@ async fn publish(context: &Context, object: &TtsDeployment, status: &TtsDeployme
     }
 }
 
-/// Counts failed passes in a row.
-#[derive(Debug, Default)]
-pub struct Failures(Mutex<HashMap<String, u32>>);
-
-impl Failures {
-    /// Counts another failure, and says how long to wait after it.
-    pub fn next_delay(&self, object: &TtsDeployment) -> Duration {
-        let mut counts = self.counts();
-        let count = counts.entry(key(object)).or_default();
-        *count = count.saturating_add(1);
-        delay(*count)
-    }
-
-    fn in_a_row(&self, object: &TtsDeployment) -> u32 {
-        self.counts().get(&key(object)).copied().unwrap_or(0)
-    }
-
-    fn forget(&self, object: &TtsDeployment) {
-        self.counts().remove(&key(object));
-    }
-
-    fn counts(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn key(object: &TtsDeployment) -> String {
-    object.uid().unwrap_or_default()
-}
-
-/// 0.5 s, then twice as long each time, up to two minutes.
-fn delay(failures: u32) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(120);
-    let factor = 1u32 << failures.saturating_sub(1).min(16);
-    Duration::from_millis(500).saturating_mul(factor).min(LONGEST)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::failures::delay;
     use rstest::rstest;
 
     #[rstest]
-    #[case(1, 500)]
-    #[case(2, 1000)]
-    #[case(5, 8000)]
-    #[case(9, 120_000)]
-    #[case(u32::MAX, 120_000)]
-    fn the_wait_doubles_up_to_two_minutes(#[case] failures: u32, #[case] milliseconds: u64) {
-        assert_eq!(delay(failures), Duration::from_millis(milliseconds));
+    #[case::of_a_rollout_under_way(Some(1), 1)]
+    #[case::of_one_that_waits_for_long(Some(300), 8)]
+    #[case::of_none(None, 8)]
+    fn what_fails_puts_off_no_look_at_a_fleet(#[case] recheck: Option<u64>, #[case] seconds: u64) {
+        let recheck = recheck.map(Duration::from_secs);
+        let source = Error::Read(kube::Error::LinesCodecMaxLineLengthExceeded);
+        let unfinished = Unfinished { source, recheck };
+        assert_eq!(unfinished.again_in(delay(5)), Duration::from_secs(seconds));
     }
 
     #[test]

@@ -15,9 +15,13 @@ use ttsfleet_crds::{
 };
 use ttsfleet_wire::model::ModelRecord;
 
+use super::apply::Adjusted;
 use super::build::labels;
 use super::lexicon::Applied;
 use crate::rollout::{Progress, Quality};
+
+/// Fields of an object that are named in a condition.
+const FIELDS_TOLD: usize = 5;
 
 /// Something wrong that waiting does not solve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub struct View<'a> {
     /// What is used of the lexicon; none where that was not looked at, and what was
     /// said of it before stays.
     pub lexicon: Option<Applied>,
+    /// What the API server makes something else of; likewise.
+    pub adjusted: &'a [Adjusted],
     /// The time.
     pub now: Timestamp,
 }
@@ -108,6 +114,7 @@ pub fn derive(view: &View<'_>) -> TtsDeploymentStatus {
         .collect();
     let unseen = [
         view.models.is_empty().then_some(ConditionType::QualityGate),
+        view.models.is_empty().then_some(ConditionType::Adjusted),
         is_unseen(view).then_some(ConditionType::LexiconApplied),
     ];
     for type_ in unseen.into_iter().flatten().map(|type_| type_.to_string()) {
@@ -207,7 +214,7 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
     // That a model cannot be tried is told by what becomes of its rollout.
     let serving = || deployments().filter(|deployment| !models::is_of_trial(deployment));
     let stalled = serving().find_map(|deployment| stalled(view.object, deployment));
-    let refused = deployments().find_map(refused);
+    let refused = serving().find_map(refused);
     let ours =
         view.obstacle.iter().cloned().chain(refused).chain(view.problems.clone()).chain(stalled.clone());
     let problem = ours.clone().next();
@@ -231,7 +238,27 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
         reason,
         message,
     });
-    all.chain(models::quality(view)).chain(unmarked(view.object)).chain(lexicon(view)).collect()
+    let of_models = models::quality(view).into_iter().chain(adjusted(view));
+    all.chain(of_models).chain(unmarked(view.object)).chain(lexicon(view)).collect()
+}
+
+/// That objects are not as written is worth knowing, and no fault where it is meant.
+fn adjusted(view: &View<'_>) -> Option<Finding> {
+    let object = |adjusted: &Adjusted| {
+        let Adjusted { object, fields } = adjusted;
+        let more = fields.len().saturating_sub(FIELDS_TOLD);
+        let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+        format!("{object} ({}{rest})", fields[..fields.len().min(FIELDS_TOLD)].join(", "))
+    };
+    let objects: Vec<String> = view.adjusted.iter().map(object).collect();
+    let message = format!(
+        "A webhook or an admission policy of this cluster changes what is written, and the fleet runs with that: \
+         {}. Have it leave these out if that is not meant.",
+        objects.join(", ")
+    );
+    let type_ = ConditionType::Adjusted;
+    let finding = Finding { type_, status: Some(true), reason: Reason::AdmissionChanges, message };
+    (!objects.is_empty() && !view.models.is_empty()).then_some(finding)
 }
 
 /// Whoever turns the marking off shall know what that may cost.

@@ -226,6 +226,35 @@ async fn what_a_trial_lacks_keeps_nothing_from_being_cared_for() {
     .await;
 }
 
+/// A webhook for ConfigMaps that is down, for instance.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_written_is_told_and_keeps_nothing_else_from_being_cared_for() {
+    let cluster = Cluster::start(Options::default()).await;
+    let (client, name) = (cluster.client(), "unrecorded");
+    namespace(&client, name).await;
+    let pools = |version: &str| {
+        let source = json!({"uri": format!("file:///models/{version}")});
+        json!([{"name": "main", "model": {"name": "hibari", "version": version, "source": source}}])
+    };
+    create_with(&client, name, json!({"pools": pools("1")})).await;
+    at_rest(&cluster.operator(name, Connection::default())).await;
+
+    let _running = cluster.operator(name, Connection::that_loses("/configmaps/"));
+    change(&client, name, json!({"replicas": 3, "pools": pools("2")})).await;
+    api(&client, name, "Service").delete("narrator", &DeleteParams::default()).await.expect("deleted");
+    eventually("what does not depend on the record is put right", || async {
+        get(&client, name, "Service", "narrator").await?;
+        let pods = get(&client, name, "Deployment", "narrator-main").await?;
+        (pods.data["spec"]["replicas"] == 3).then_some(())
+    })
+    .await;
+    let (reason, message) = eventually("it is said", || degraded(&client, name)).await;
+    assert_eq!(reason, "ChangeRefused");
+    assert!(message.contains("ConfigMap narrator-main"), "{message}");
+    let shadow = get(&client, name, "Deployment", "narrator-main-shadow").await;
+    assert!(shadow.is_none(), "what is not on record has not happened");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_strangers_config_map_is_not_read_as_a_record() {
     let cluster = Cluster::start(Options::default()).await;

@@ -119,14 +119,9 @@ impl Cluster {
         for file in ttsfleet_crds::generate().expect("definitions") {
             plane.apply(&file.text).expect("the definition is accepted");
         }
-        plane
-            .kubectl(&[
-                "wait",
-                "--for=condition=Established",
-                "crd/ttsdeployments.ttsfleet.dev",
-                "--timeout=30s",
-            ])
-            .expect("the kind is served");
+        // A definition that has no condition yet is an error to kubectl.
+        let established = ["wait", "--for=condition=Established", "crd/ttsdeployments.ttsfleet.dev"];
+        eventually("the kind is served", || std::future::ready(plane.kubectl(&established).ok())).await;
         let kubeconfig = Kubeconfig::read_from(plane.kubeconfig()).expect("a kubeconfig");
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
@@ -163,6 +158,8 @@ impl Cluster {
                 gateway_image: "registry.example/gateway:1".to_owned(),
                 judge_image: "registry.example/judge:1".to_owned(),
                 pull_policy: PullPolicy::Never,
+                pull_secrets: vec![],
+                assigns_users: false,
                 namespace: "ttsfleet-system".to_owned(),
                 key: AdminKey::new(&[7; 32]),
             },

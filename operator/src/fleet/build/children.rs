@@ -24,6 +24,11 @@ pub struct Settings {
     pub judge_image: String,
     /// When nodes pull them.
     pub pull_policy: PullPolicy,
+    /// Secrets that they are pulled with, in the fleet's own namespace.
+    pub pull_secrets: Vec<String>,
+    /// The cluster gives each namespace's pods their user and group, and refuses
+    /// any other.
+    pub assigns_users: bool,
     /// Namespace of the operator's own pods.
     pub namespace: String,
     /// What the tokens of the pods' admin API are derived from.

@@ -1,8 +1,8 @@
 //! What the containers of servers and gateways have in common.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ContainerPort, EnvVar, HTTPGetAction, PodSecurityContext, Probe, ResourceRequirements,
-    SeccompProfile, SecurityContext, TopologySpreadConstraint,
+    Capabilities, ContainerPort, EnvVar, HTTPGetAction, LocalObjectReference, PodSecurityContext, Probe,
+    ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use ttsfleet_crds::{LogFormat, Traces};
 use ttsfleet_wire::observability;
 
+use super::children::Settings;
 use super::gpu;
 use crate::fleet::validate::Fleet;
 
@@ -33,15 +34,22 @@ pub(super) fn grace_seconds(drain_seconds: u32) -> i64 {
 }
 
 /// The restricted profile, as far as it is the pod's.
-pub(super) fn pod_security() -> PodSecurityContext {
+pub(super) fn pod_security(settings: &Settings) -> PodSecurityContext {
+    let user = (!settings.assigns_users).then_some(USER);
     PodSecurityContext {
         run_as_non_root: Some(true),
-        run_as_user: Some(USER),
-        run_as_group: Some(USER),
-        fs_group: Some(USER),
+        run_as_user: user,
+        run_as_group: user,
+        fs_group: user,
         seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
         ..PodSecurityContext::default()
     }
+}
+
+/// What the images are pulled with.
+pub(super) fn pull_secrets(settings: &Settings) -> Option<Vec<LocalObjectReference>> {
+    let secrets = settings.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
+    Some(secrets.collect()).filter(|secrets: &Vec<_>| !secrets.is_empty())
 }
 
 /// The restricted profile, as far as it is the container's.

@@ -90,7 +90,8 @@ fn pod(fleet: &Fleet, settings: &Settings) -> PodSpec {
         // It watches its route table and the pools' pods.
         automount_service_account_token: Some(true),
         enable_service_links: Some(false),
-        security_context: Some(container::pod_security()),
+        security_context: Some(container::pod_security(settings)),
+        image_pull_secrets: container::pull_secrets(settings),
         termination_grace_period_seconds: Some(i64::from(fleet.drain_seconds) + LEEWAY_SECONDS),
         topology_spread_constraints: Some(vec![container::spread(labels::gateway_selector(&fleet.name))]),
         containers: vec![server(fleet, settings)],

@@ -22,6 +22,8 @@ pub(super) fn of_fleet(fleet: &Fleet) -> Service {
         metadata: fleet_meta(fleet, labels::GATEWAY),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
+            // IPv4 and IPv6, or what the cluster has of them.
+            ip_family_policy: Some("PreferDualStack".to_owned()),
             selector: Some(labels::gateway_selector(&fleet.name)),
             ports: Some(vec![http(FLEET_PORT)]),
             ..ServiceSpec::default()

@@ -40,6 +40,8 @@ struct OfFleet {
     differences: BTreeMap<Difference, Timestamp>,
     /// What kept a trial's objects from being made, in words.
     trial: Option<String>,
+    /// Digests of what the API server makes of objects, by kind and name.
+    accepted: HashMap<String, u64>,
 }
 
 /// A record as it was written last, perhaps later than the cache knows.
@@ -100,6 +102,15 @@ impl Memory {
         self.lock().entry(fleet.to_owned()).or_default().trial = trouble;
     }
 
+    /// A digest of what the API server is known to make of an object.
+    pub(crate) fn accepted(&self, fleet: &str, object: &str) -> Option<u64> {
+        self.lock().get(fleet)?.accepted.get(object).copied()
+    }
+
+    pub(crate) fn accept(&self, fleet: &str, object: &str, digest: u64) {
+        self.lock().entry(fleet.to_owned()).or_default().accepted.insert(object.to_owned(), digest);
+    }
+
     /// What was said of a pod's volumes a moment ago.
     pub(crate) fn volumes(&self, fleet: &str, pod: &str, now: Timestamp) -> Option<Option<String>> {
         let (at, words) = self.lock().get(fleet)?.volumes.get(pod).cloned()?;
@@ -158,6 +169,11 @@ impl Memory {
     /// Forgets fleets that are gone.
     pub(crate) fn keep_fleets(&self, there: &HashSet<String>) {
         self.lock().retain(|uid, _| there.contains(uid));
+    }
+
+    /// Forgets a fleet that is gone.
+    pub(crate) fn forget(&self, fleet: &str) {
+        self.lock().remove(fleet);
     }
 
     /// Whether it knows this fleet.

@@ -189,8 +189,12 @@ fn evicted(minute: u8) -> Arc<Pod> {
     )
 }
 
+fn running() -> Value {
+    json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
+}
+
 fn serving(name: &str) -> Arc<Pod> {
-    pod(name, json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}))
+    pod(name, running())
 }
 
 #[test]
@@ -213,6 +217,26 @@ fn what_was_wrong_with_a_pod_that_is_over_never_hides_what_is_wrong_now() {
     over.status.get_or_insert_default().phase = Some("Failed".to_owned());
     let problem = diagnose(&fleet(), &[Arc::new(over), evicted(59), waiting], noon()).expect("a problem");
     assert_eq!(problem.reason, Reason::Unschedulable);
+}
+
+#[test]
+fn a_pod_that_others_serve_beside_has_five_minutes_to_find_a_node() {
+    let waits = |since: &str| {
+        let condition = json!({
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": since,
+        });
+        pod("b", json!({"phase": "Pending", "conditions": [condition]}))
+    };
+    let told = |pods: &[Arc<Pod>]| diagnose(&fleet(), pods, noon()).map(|problem| problem.reason);
+    let of_late = "2026-03-01T11:55:01Z";
+    assert_eq!(told(&[serving("a"), waits(of_late)]), None, "an autoscaler may be at it");
+    assert_eq!(next_look(&[serving("a"), waits(of_late)], noon()), Some(Duration::from_secs(1)));
+    let for_long = waits("2026-03-01T11:55:00Z");
+    assert_eq!(told(&[serving("a"), for_long.clone()]), Some(Reason::Unschedulable));
+    assert_eq!(next_look(&[for_long], noon()), None);
+    assert_eq!(told(&[waits(of_late)]), Some(Reason::Unschedulable), "nothing serves meanwhile");
+    let gateway = labelled("gateway", json!({"app.kubernetes.io/component": "gateway"}), running());
+    assert_eq!(told(&[gateway, waits(of_late)]), Some(Reason::Unschedulable), "it is of another part");
 }
 
 /// A pod of the gateway that has waited for its volumes for so many seconds at

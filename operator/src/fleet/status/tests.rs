@@ -62,6 +62,7 @@ fn view<'a>(object: &'a TtsDeployment, deployments: &'a [Arc<Deployment>]) -> Vi
         unreached: BTreeMap::new(),
         models: vec![],
         lexicon: None,
+        adjusted: &[],
         now: Timestamp::UNIX_EPOCH,
     }
 }
@@ -187,6 +188,17 @@ fn the_deployments_own_complaints_are_passed_on(#[case] condition: Value, #[case
         (status.conditions[3].status.as_str(), status.conditions[3].reason.clone()),
         ("True", reason.to_string())
     );
+}
+
+#[test]
+fn a_trials_pods_that_are_refused_are_the_rollouts_matter() {
+    let refused =
+        json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"});
+    let mut shadow = Deployment::clone(&named("narrator-main-shadow", (0, 0, 0), refused));
+    shadow.metadata.labels =
+        serde_json::from_value(json!({"ttsfleet.dev/trial-of": "main"})).expect("labels");
+    let deployments = [deployment((2, 2, 2), brought_up()), gateway(2), Arc::new(shadow)];
+    assert_eq!(line(&derive(&view(&object(2), &deployments))), "RA AllPodsReady");
 }
 
 #[test]
@@ -397,4 +409,33 @@ fn entries_of_the_lexicon_that_are_not_used_are_a_condition_of_its_own() {
     assert_eq!(found(&of(&object, None)), Some(condition), "where it was not looked at it stays");
     object.spec.lexicon.entries.clear();
     assert_eq!(found(&of(&object, None)), None, "and goes with the lexicon");
+}
+
+#[test]
+fn what_a_cluster_makes_of_objects_is_a_condition_and_told_again_only_when_it_changes() {
+    let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
+    let models = || vec![trying("main", RolloutPhase::Stable, Some(true), Reason::NothingToJudge)];
+    let fields = |count: usize| (0..count).map(|number| format!("spec.f{number}")).collect::<Vec<_>>();
+    let of = |count| [Adjusted { object: "Deployment narrator-main".to_owned(), fields: fields(count) }];
+    let (one, many) = (of(1), of(9));
+    let status = |adjusted| derive(&View { models: models(), adjusted, ..view(&object, &deployments) });
+    let (plain, one, many) = (status(&[]), status(&one), status(&many));
+    let message = |status: &TtsDeploymentStatus| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == "Adjusted");
+        found.map(|condition| condition.message.clone())
+    };
+    assert_eq!(message(&plain), None);
+    assert!(message(&one).is_some_and(|words| words.contains("Deployment narrator-main (spec.f0)")));
+    assert!(message(&many).is_some_and(|words| words.contains("spec.f4 and 4 more)")));
+    assert_eq!(line(&one), "RAQA AllPodsReady", "nothing is wrong with it");
+
+    let told = |before, after| {
+        let events = crate::fleet::events::events(Some(before), after, &Changes::default());
+        events.iter().filter(|event| event.reason == "Adjusted").count()
+    };
+    assert_eq!((told(&plain, &one), told(&one, &one), told(&one, &many)), (1, 0, 1));
+
+    let before = TtsDeployment { status: Some(one.clone()), ..object.clone() };
+    let not_looked_at = derive(&view(&before, &deployments));
+    assert_eq!(message(&not_looked_at), message(&one), "what was not looked at stays");
 }

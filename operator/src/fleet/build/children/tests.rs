@@ -1,6 +1,8 @@
 mod incident;
 mod trial;
 
+use std::collections::BTreeSet;
+
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 use ttsfleet_crds::{
@@ -36,6 +38,8 @@ fn settings() -> Settings {
         gateway_image: "registry.example/gateway:1".to_owned(),
         judge_image: "registry.example/judge:1".to_owned(),
         pull_policy: PullPolicy::IfNotPresent,
+        pull_secrets: vec![],
+        assigns_users: false,
         namespace: "ttsfleet-system".to_owned(),
         key: AdminKey::new(&[7; 32]),
     }
@@ -394,6 +398,47 @@ fn a_shared_gpu_is_bounded_in_memory_and_threads() {
     let value = |name| variable(&pod, name);
     assert_eq!(value("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"), Some(json!("0=6144M")));
     assert_eq!(value("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"), Some(json!("40")));
+}
+
+/// The one container's name, and its pod's spec, of server, gateway and judge.
+fn pods_with(settings: &Settings) -> Vec<(String, Value)> {
+    let fleet = validate(&object(|_| {})).expect("a valid spec");
+    let mut plan = PoolPlan::at_rest(PoolRecord::first(fleet.pools[0].model.clone()));
+    comparing(&mut plan);
+    let wanted = build(&fleet, settings, &[plan], None).expect("children");
+    let children = wanted.all().map(|child| serde_json::to_value(child).expect("JSON"));
+    let specs = children.filter_map(|child| child.pointer("/spec/template/spec").cloned());
+    specs.map(|spec| (spec["containers"][0]["name"].as_str().unwrap_or_default().to_owned(), spec)).collect()
+}
+
+#[test]
+fn pods_have_the_clusters_user_where_it_gives_one_and_pull_with_the_operators_secrets() {
+    let fixed = json!([65532, 65532, 65532, null]);
+    let assigned = json!([null, null, null, [{"name": "registry"}]]);
+    let elsewhere = Settings { assigns_users: true, pull_secrets: vec!["registry".to_owned()], ..settings() };
+    for (settings, expected) in [(settings(), fixed), (elsewhere, assigned)] {
+        for (container, spec) in pods_with(&settings) {
+            let security = &spec["securityContext"];
+            let found = json!([
+                security["runAsUser"],
+                security["runAsGroup"],
+                security["fsGroup"],
+                spec["imagePullSecrets"],
+            ]);
+            assert_eq!(found, expected, "{container}");
+            assert_eq!(security["runAsNonRoot"], true, "{container}");
+        }
+    }
+}
+
+#[test]
+fn the_charts_policy_judges_our_containers_by_their_names() {
+    let policy = include_str!("../../../../../helm/templates/admission-policy.yaml");
+    let names: BTreeSet<String> = pods_with(&settings()).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    for name in names {
+        assert!(policy.contains(&format!("'{name}'")), "{name}");
+    }
 }
 
 #[test]

@@ -21,11 +21,13 @@ pub enum ConditionType {
     /// Something in the cluster changes what is written before it is kept, and the
     /// fleet runs with that; there is no such condition otherwise.
     Adjusted,
+    /// Every entry of spec.lexicon is used; there is no such condition without one.
+    LexiconApplied,
 }
 
 impl ConditionType {
     /// All types, in the order they are reported.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ready,
         Self::Available,
         Self::Progressing,
@@ -33,6 +35,7 @@ impl ConditionType {
         Self::QualityGate,
         Self::Unmarked,
         Self::Adjusted,
+        Self::LexiconApplied,
     ];
 }
 
@@ -124,6 +127,14 @@ pub enum Reason {
     MarkingDisabled,
     /// A webhook or an admission policy makes something else of what is written.
     AdmissionChanges,
+    /// Every entry of the lexicon is used.
+    EntriesApplied,
+    /// Entries of the lexicon cannot be used as they are written.
+    InvalidEntries,
+    /// The lexicon has more entries than are used.
+    TooManyEntries,
+    /// The lexicon's ConfigMap is not there, or cannot be read.
+    ConfigMapUnavailable,
 }
 
 impl fmt::Display for ConditionType {

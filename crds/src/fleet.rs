@@ -4,8 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Api, Expose, Gateway, Limits, Marking, Model, Observability, Resilience, Resources, Rollout, Routing,
-    Scheduling, TtsDeploymentStatus, rules,
+    Api, Expose, Gateway, Lexicon, Limits, Marking, Model, Observability, Resilience, Resources, Rollout,
+    Routing, Scheduling, TtsDeploymentStatus, rules,
 };
 
 /// What a fleet shall be. Every field has a default: `spec: {}` is a fleet of
@@ -83,6 +83,10 @@ pub struct TtsDeploymentSpec {
     /// What the speech API takes from its clients.
     #[serde(default)]
     pub api: Api,
+
+    /// Words and how they are said.
+    #[serde(default)]
+    pub lexicon: Lexicon,
 
     /// Bounds on the text of a request.
     #[serde(default)]
@@ -220,6 +224,7 @@ impl Default for TtsDeploymentSpec {
             gateway: Gateway::default(),
             routing: Routing::default(),
             api: Api::default(),
+            lexicon: Lexicon::default(),
             limits: Limits::default(),
             resilience: Resilience::default(),
             rollout: Rollout::default(),

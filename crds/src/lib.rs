@@ -13,6 +13,7 @@ mod gates;
 mod gateway;
 mod generate;
 pub mod labels;
+mod lexicon;
 mod marking;
 mod model;
 mod resilience;
@@ -32,6 +33,7 @@ pub use gates::{
 };
 pub use gateway::{Expose, Gateway, GatewayResources, HttpRoute, Ingress, ParentRef};
 pub use generate::{GeneratedFile, generate};
+pub use lexicon::Lexicon;
 pub use marking::Marking;
 pub use model::{Model, Source};
 pub use resilience::{Breaker, OnExhausted, QueueBreaker, Resilience, Retries, SlowCallBreaker, Timeouts};
@@ -41,8 +43,8 @@ pub use rollout::{
     Rollout, Shadow, Strategy, Swap,
 };
 pub use routing::{
-    Limits, LogFormat, Observability, OnOverflow, OnUnspeakable, Routing, STANDARD_TIER, SecretRef, Tier,
-    TierFrom, Traces,
+    Limits, LogFormat, Observability, OnOverflow, OnUnspeakable, Quota, Routing, STANDARD_TIER, SecretRef,
+    Tier, TierFrom, Traces,
 };
 pub use scheduling::Scheduling;
 pub use status::{

@@ -67,6 +67,29 @@ pub struct Tier {
     /// resilience.onExhausted says if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_exhausted: Option<OnExhausted>,
+
+    /// What each of its API keys may have; what all of the tier's callers
+    /// together may have where there are no keys. A key's line in the Secret can
+    /// say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+}
+
+/// What a caller may have. What goes beyond is answered with 429.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quota {
+    /// Requests for speech in any minute. Without it, as many as there is room
+    /// for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_minute: Option<i32>,
+
+    /// Unicode characters spoken in a day, from midnight to midnight in UTC.
+    /// Without it, as many as there is room for. What fails is not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000_000_i64))]
+    pub characters_per_day: Option<i64>,
 }
 
 /// How a request names its tier.
@@ -77,8 +100,10 @@ pub struct Tier {
 ))]
 pub struct TierFrom {
     /// By its API key (`Authorization: Bearer …`). Each key of the Secret's
-    /// data is a tier's name, its value that tier's API keys, one a line. A
-    /// request without a known key is refused.
+    /// data is a tier's name, its value that tier's API keys, one a line: the
+    /// key itself or `sha256:` and its digest in hexadecimal, then, if wanted,
+    /// `name=acme`, `until=2027-01-31`, `requests-per-minute=60` and
+    /// `characters-per-day=100000`. A request without a known key is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_secret_ref: Option<SecretRef>,
 

@@ -8,6 +8,7 @@ mod support;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use support::{Namespace, cluster, images};
 use ttsfleet_e2e::image::USER;
@@ -15,6 +16,8 @@ use ttsfleet_e2e::product::speak;
 use ttsfleet_e2e::progress::Console;
 use ttsfleet_e2e::recogniser::{Recogniser, character_error_rate};
 use ttsfleet_e2e::target::Target;
+use ttsfleet_e2e::tools::cache_dir;
+use ttsfleet_e2e::waiting::{eventually, wait_for};
 use ttsfleet_models::{ModelFolder, Utterance, load};
 
 /// Written as they are spoken, so that the recogniser's spelling can match.
@@ -97,6 +100,74 @@ fn a_recogniser_reads_back_what_the_fleet_says() {
     assert!(worst < WORST_ERROR_LIMIT, "worst {worst}");
 }
 
+/// A fleet as small as one can be, with this lexicon.
+fn small(lexicon: &str) -> String {
+    format!(
+        "{{replicas: 1, gateway: {{replicas: 1}}, lexicon: {lexicon}, \
+         pools: [{{name: main, resources: {{memory: 512Mi, cpu: \"1\"}}}}]}}"
+    )
+}
+
+#[test]
+fn words_are_said_as_the_fleet_says_without_a_restart() {
+    const SOON: Duration = Duration::from_secs(10);
+    let space = Namespace::fresh("lexicon");
+    space.fleet("narrator", &small("{}"));
+    space.wait_ready("narrator");
+    let pods = || -> Vec<_> {
+        let pods = space.get(&["pods"])["items"].as_array().cloned().unwrap();
+        pods.into_iter().map(|pod| pod["metadata"]["uid"].clone()).collect()
+    };
+    let before = pods();
+    let route = cluster().reach(&space.name, "narrator").unwrap();
+    let said = |text: &str| speak(&route.url, text).unwrap().len();
+    let [written, respelled, long] =
+        ["Use kubectl.", "Use cube control.", "Use the kubernetes command line tool."].map(said);
+    assert!(written != respelled && respelled < long);
+
+    space.fleet("narrator", &small("{entries: {kubectl: cube control, GIF: /JIF/}}"));
+    eventually("an entry is said", SOON, || said("Use kubectl.") == respelled);
+    let condition = wait_for("the bad one is named", SOON, || {
+        Some(space.condition("narrator", "LexiconApplied")).filter(|found| !found.is_null())
+    });
+    let message = condition["message"].as_str().unwrap();
+    assert_eq!((&condition["status"], &condition["reason"]), (&"False".into(), &"InvalidEntries".into()));
+    assert!(message.contains("\"GIF\"") && message.contains("1 entry is used"), "{message}");
+
+    space.fleet("narrator", &small("{configMapRef: {name: brand}}"));
+    eventually("a missing ConfigMap is told", SOON, || {
+        space.condition("narrator", "LexiconApplied")["reason"] == "ConfigMapUnavailable"
+    });
+    assert_eq!(space.condition("narrator", "Ready")["status"], "True");
+    let words = "--from-literal=words.txt=kubectl = the kubernetes command line tool";
+    space.kubectl(&["create", "configmap", "brand", words]).unwrap();
+    eventually("an entry of the ConfigMap is said", SOON, || said("Use kubectl.") == long);
+    let change = r##"{"data": {"words.txt": "# Names\nkubectl = cube control"}}"##;
+    space.kubectl(&["patch", "configmap", "brand", "--type=merge", "-p", change]).unwrap();
+    eventually("a changed entry is said", SOON, || said("Use kubectl.") == respelled);
+    assert_eq!(pods(), before, "nothing was restarted");
+
+    let file = std::env::temp_dir().join(format!("ttsfleet-say-{}.wav", std::process::id()));
+    let entry = "kubectl=the kubernetes command line tool";
+    let told =
+        say(&["narrator", "Use kubectl.", "--lexicon", entry, "--out", file.to_str().unwrap()], &space);
+    assert!(told.contains(" s by hibari@"), "{told}");
+    let samples = samples(&file).len();
+    std::fs::remove_file(&file).unwrap();
+    // The file of the gateway has a header of the same kind.
+    assert!(samples * 2 + 44 <= long && samples * 2 + 2048 > long, "{samples} samples, {long} bytes");
+}
+
+/// Has the plugin say something.
+fn say(arguments: &[&str], space: &Namespace) -> String {
+    let cluster = cluster();
+    let mut plugin = Command::new(cache_dir().unwrap().join("bin/kubectl-ttsfleet"));
+    plugin.arg("say").args(arguments).args(["--namespace", &space.name]);
+    let output = plugin.env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Runs a program to its end and gives what it printed.
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
@@ -114,7 +185,7 @@ fn speak_to(file: &Path, text: &str) {
     };
     let mut writer = hound::WavWriter::create(file, spec).unwrap();
     let voice = load(&ModelFolder::embedded(ttsfleet_voice::FILES).unwrap()).unwrap();
-    let utterance = Utterance { text, voice: "heart", speed: 1.0 };
+    let utterance = Utterance { text, voice: "heart", speed: 1.0, lexicon: &[] };
     let mut sink = |samples: &[f32]| {
         samples.iter().for_each(|sample| writer.write_sample(*sample).unwrap());
         ControlFlow::Continue(())

@@ -264,6 +264,42 @@ fn keys_name_tiers_and_the_backup_speaks_when_the_main_pool_is_gone() {
 }
 
 #[test]
+fn a_quota_is_the_fleets_and_not_each_gateways() {
+    let _alone = alone();
+    let space = Namespace::fresh("quotas");
+    // printf %s gold | sha256sum
+    let gold = "sha256:24d7f03d8dc3c3666969e6fa5bb1fac4736d3f1353c28307ed51b320f9dc42d3 name=acme characters-per-day=52";
+    let line = format!("--from-literal=standard={gold}\nold until=2020-01-01\nfree\n");
+    space.kubectl(&["create", "secret", "generic", "keys", &line]).unwrap();
+    let spec = "{replicas: 1, gateway: {replicas: 2}, pools: [{name: main, resources: {memory: 512Mi, cpu: 400m}}], \
+                routing: {tiers: [{name: standard, pools: [main]}], tierFrom: {apiKeySecretRef: {name: keys}}}}";
+    space.fleet("bounded", spec);
+    space.wait_ready("bounded");
+    let url = url(&space, "bounded");
+    let ask = |key: &str| runtime().block_on(speak(&url, &json!({"input": TEXT}), Some(key)));
+    let mut spoken = 0;
+    let refused = loop {
+        let (status, headers, body) = ask("gold");
+        if status != 200 {
+            break (status, headers, body);
+        }
+        spoken += TEXT.len();
+        eventually("each gateway has heard of it", Duration::from_secs(20), || {
+            let pods = space.get(&["pods", "-l", "app.kubernetes.io/component=gateway"]);
+            let pods = pods["items"].as_array().unwrap().clone();
+            pods.len() == 2 && pods.iter().all(|pod| runtime().block_on(counted(pod)) == spoken as u64)
+        });
+    };
+    assert_eq!((refused.0, &refused.2["error"]["error_code"]), (429, &json!("QuotaExceeded")), "{refused:?}");
+    assert_eq!(spoken, 52, "whichever gateway was asked");
+    assert_eq!(refused.1["x-ratelimit-remaining-characters"], "0");
+    assert_eq!(ask("free").0, 200);
+    let (status, _, body) = ask("old");
+    assert_eq!(status, 401);
+    assert!(body["error"]["message"].as_str().unwrap().contains("valid until"), "{body}");
+}
+
+#[test]
 fn a_failure_is_an_error_that_clients_act_on_and_silence_is_for_those_who_ask_for_it() {
     let _alone = alone();
     let space = Namespace::fresh("exhausted");
@@ -337,6 +373,16 @@ fn a_gateway_whose_account_is_made_again_goes_on_knowing_its_pods() {
     assert_all_spoken(&samples);
     let (status, ..) = runtime().block_on(speak(&url, &json!({"input": TEXT}), None));
     assert_eq!(status, 200, "the gateways know the new pods");
+}
+
+/// Characters that a gateway knows to have been spoken, by whichever gateway.
+async fn counted(gateway: &Value) -> u64 {
+    let url = format!("http://{}:8081/usage", gateway["status"]["podIP"].as_str().unwrap_or_default());
+    let Ok(answer) = client().get(url).send().await else { return 0 };
+    let told: Value = answer.json().await.unwrap_or_default();
+    let accounts =
+        told.as_array().into_iter().flatten().flat_map(|one| one["accounts"].as_object().unwrap().values());
+    accounts.map(|account| account["characters"].as_u64().unwrap_or_default()).sum()
 }
 
 /// Status, headers and, if it is JSON, the body of an answer.

@@ -427,7 +427,7 @@ fn nobody(none: Option<NoCall>) -> (Failure, bool) {
         Some(NoCall::Full(failure)) => (failure, true),
         Some(NoCall::Open(wait)) => {
             let failure = Failure::new(ErrorCode::SystemBusy, "system busy, please retry");
-            let seconds = wait.as_secs_f64().ceil().max(1.0) as u16;
+            let seconds = wait.as_secs_f64().ceil().max(1.0) as u32;
             (failure.retry_after(seconds).because("every breaker is open"), true)
         }
         Some(NoCall::Empty) | None => {

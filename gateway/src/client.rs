@@ -233,7 +233,7 @@ impl HttpBody for Answering {
         {
             self.ahead = Some(after);
         }
-        if self.is_end_stream() {
+        if next.is_none() || self.is_end_stream() {
             self.give_back(context);
         }
         Poll::Ready(next)
@@ -316,7 +316,8 @@ mod tests {
     #[tokio::test]
     async fn a_connection_is_used_again_when_its_answer_is_whole() {
         let answer = format!("{CHUNKED}5\r\naudio\r\n0\r\n\r\n").leak();
-        for answer in [answer, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\naudio"] {
+        let trailed = format!("{CHUNKED}5\r\naudio\r\n0\r\nx-tts-audio-ms: 1\r\n\r\n").leak();
+        for answer in [answer, trailed, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\naudio"] {
             let (pod, mut heard) = pod(answer, 3).await;
             let client = Client::default();
             for _ in 0..3 {
@@ -327,6 +328,34 @@ mod tests {
                 assert_eq!(heard.recv().await, Some(event));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_when_the_end_comes_after_all_else() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let pod = listener.local_addr().unwrap();
+        let (go, mut gone) = unbounded_channel();
+        let serving = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            for _ in 0..2 {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    assert!(socket.read_buf(&mut request).await.unwrap() > 0);
+                }
+                socket.write_all(format!("{CHUNKED}5\r\naudio\r\n").as_bytes()).await.unwrap();
+                gone.recv().await.unwrap();
+                socket.write_all(b"0\r\n\r\n").await.unwrap();
+            }
+        });
+        let client = Client::default();
+        for _ in 0..2 {
+            let mut body = ask(&client, pod).await.into_body();
+            assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "audio");
+            go.send(()).unwrap();
+            assert!(body.frame().await.is_none());
+        }
+        // It has answered both on its only connection.
+        serving.await.unwrap();
     }
 
     #[tokio::test]

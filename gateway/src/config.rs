@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, env = gateway::ENV_ENDPOINTS)]
     pub endpoints: String,
 
-    /// Folder with API keys: a file for each tier, one key a line.
+    /// Folder with API keys: a file for each tier, one key a line, with what is said of it.
     #[arg(long, env = gateway::ENV_API_KEYS)]
     pub api_keys: Option<PathBuf>,
 

@@ -12,6 +12,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
 };
 use hyper::body::Incoming;
+use jiff::Timestamp;
 use ttsfleet_serving::{
     Failure, NO_STORE, Observer, Record, Routes, Tracked, answer, begin, end, no_such_method, no_such_path,
     openapi, read_json_body, ready,
@@ -29,14 +30,15 @@ use crate::{
     pressure::is_long_wait,
     relay::{Sending, respond, tell_truncated},
     route::{Route, Tier},
-    tier::identify,
+    tier::{Caller, identify},
     upstream::{Answer, Forward},
+    usage::{Charge, moment, tell},
 };
 
 /// What `x-tts-degraded` says of an answer by another pool than the first.
 const BACKUP: &str = "backup";
 /// As many headers as a request to a pod or an answer mostly has, at most.
-pub(crate) const MOST_HEADERS: usize = 12;
+pub(crate) const MOST_HEADERS: usize = 13;
 
 /// The speech port. Its paths are too few, and its requests too many, for a router
 /// with layers and boxed bodies.
@@ -106,7 +108,13 @@ impl Front {
             return response;
         }
         let answered = match place {
-            Place::Speech => speak(gateway, record, request).await,
+            Place::Speech => {
+                let mut told = HeaderMap::new();
+                let spoken = speak(gateway, record, request, &mut told).await;
+                let mut response = answer(record, spoken);
+                response.headers_mut().extend(told);
+                return response;
+            }
             Place::List(what) => list(gateway, record, request.headers(), what).await,
             Place::Health => {
                 record.is_no_request();
@@ -126,17 +134,19 @@ fn without_body(mut response: Response<Sending>) -> Response<Sending> {
     response.map(|_| Body::empty().into())
 }
 
+/// Speaks a text. `told` are headers of the answer, whatever that is.
 async fn speak(
     gateway: &Gateway,
     record: &Arc<Record>,
     request: Request<Incoming>,
+    told: &mut HeaderMap,
 ) -> Result<Response<Sending>, Failure> {
     // One table for the whole request, whatever changes meanwhile.
     let route = gateway.route()?;
     let (parts, body) = request.into_parts();
-    let caller = identify(&route, &gateway.keys, &parts.headers)?;
+    let caller = identify(&route, &gateway.keys, &parts.headers, Timestamp::now())?;
     let tier = Arc::clone(&caller.tier);
-    record.set_tier(&tier.name);
+    note_caller(&caller, record);
     let on_exhausted = on_exhausted(&parts.headers, &tier, &route)?;
     // The place itself is taken only once the body is here, or slow senders would
     // hold them all.
@@ -149,6 +159,7 @@ async fn speak(
     record.set_input_chars(sent.input_chars);
     let mut limited = sent.limit(&route, || is_under_pressure(gateway, &tier))?;
     record.hold(gateway.admit()?);
+    let charge = charge(gateway, &route, &caller, &limited, told)?;
     let tag = caller.tag(&route.fleet);
     let deadline = tokio::time::Instant::now() + route.total;
     let mut forward = forward_speech(&limited, &route, &tier, tag.as_deref(), record);
@@ -162,13 +173,16 @@ async fn speak(
     }
     let mut response = match attempted {
         Ok(answered) => {
-            if answered.answer.head.status.is_success() {
+            let is_spoken = answered.answer.head.status.is_success();
+            settle(charge, if is_spoken { limited.spoken_chars } else { 0 }, told);
+            if is_spoken {
                 record.first_audio();
                 gateway.mirrors.pass_on(&tier, &limited);
             }
             deliver(answered, &tier, record, &route)
         }
         Err(exhausted) => {
+            settle(charge, 0, told);
             if !exhausted.refused {
                 gateway.mirrors.pass_on(&tier, &limited);
             }
@@ -184,6 +198,43 @@ async fn speak(
         tell_truncated(&limited, response.headers_mut());
     }
     Ok(response)
+}
+
+fn note_caller(caller: &Caller, record: &Record) {
+    record.set_tier(&caller.tier.name);
+    if let Some(name) = caller.name() {
+        record.set_key(name);
+    }
+}
+
+/// Takes a request and its text from what the caller may have, if that is bounded.
+fn charge<'a>(
+    gateway: &'a Gateway,
+    route: &Route,
+    caller: &Caller,
+    limited: &Limited,
+    told: &mut HeaderMap,
+) -> Result<Option<Charge<'a>>, Failure> {
+    let quota = caller.quota();
+    if quota.is_unbounded() {
+        return Ok(None);
+    }
+    let account = caller.account(&route.fleet);
+    let (left, taken) = gateway.usage.take(account, quota, limited.spoken_chars, &moment());
+    if let Err(failure) = &taken {
+        tell(&left, told);
+        if !failure.code.entry().retryable {
+            told.insert(headers::SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+    }
+    taken.map(Some)
+}
+
+/// Gives back what has not been spoken, and says what is left.
+fn settle(charge: Option<Charge<'_>>, spoken_chars: usize, told: &mut HeaderMap) {
+    if let Some(charge) = charge {
+        tell(&charge.spoken(spoken_chars), told);
+    }
 }
 
 /// What the caller gets when every attempt has failed: what it asks for, else
@@ -327,6 +378,8 @@ fn forward_speech(
 ) -> Forward {
     let mut map = traced(record);
     map.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // How long the audio is stands in the trailer.
+    map.insert(header::TE, HeaderValue::from_static("trailers"));
     map.insert(headers::WEIGHT, tier.weight.into());
     map.insert(headers::PATIENCE_MS, (patience(route).as_millis() as u64).into());
     for (name, value) in [(headers::TIER, Some(tier.name.as_str())), (headers::CALLER, caller)] {

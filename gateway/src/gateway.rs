@@ -17,14 +17,15 @@ use ttsfleet_wire::error::ErrorCode;
 use crate::{
     budget::RetryBudget,
     cors,
+    keys::Keys,
     metrics::{Metrics, WatchLabels},
     mirror::Mirrors,
     pool::{Pool, Pools},
     pressure::Pressure,
     route::{Route, Tier},
     sight::Watches,
-    tier::Keys,
     upstream::Upstream,
+    usage::Usage,
 };
 
 /// Longest body read, in bytes: every request in progress may hold one, and all
@@ -39,6 +40,8 @@ pub struct Gateway {
     pub pools: Pools,
     /// API keys, where the route asks for them.
     pub keys: Arc<Keys>,
+    /// What callers have had of what they may have.
+    pub usage: Usage,
     /// Retries allowed.
     pub budget: RetryBudget,
     /// The way to the pods.
@@ -66,6 +69,7 @@ impl Gateway {
         Self {
             pools: Pools::default(),
             keys: Arc::default(),
+            usage: Usage::default(),
             budget: RetryBudget::new(Instant::now()),
             upstream: Upstream::default(),
             mirrors: Mirrors::new(Arc::clone(&metrics)),
@@ -102,6 +106,11 @@ impl Gateway {
     /// a route.
     pub(crate) fn page(&self, request: &HeaderMap) -> Option<HeaderValue> {
         cors::allowed(&self.route.load().as_ref()?.api.origins, request)
+    }
+
+    /// Whether there is a bound on what some caller may have.
+    pub(crate) fn has_quotas(&self) -> bool {
+        self.route.load().as_ref().is_some_and(|route| route.has_quotas()) || self.keys.have_quotas()
     }
 
     /// A tier's pools, the preferred one first.
@@ -165,6 +174,7 @@ impl Gateway {
             let labels = WatchLabels { watch: watched.name };
             self.metrics.watch_refused.get_or_create(&labels).set(i64::from(watched.is_refused(now)));
         }
+        self.metrics.bad_key_lines.set(i64::try_from(self.keys.bad_lines()).unwrap_or(i64::MAX));
         self.metrics.encode()
     }
 

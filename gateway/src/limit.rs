@@ -78,39 +78,56 @@ impl Sent {
         }
         let is_long = sent > most && self.request.input.trim().chars().count() > most;
         match route.on_overflow {
-            _ if !is_long => Ok(self.whole(route, false)),
+            _ if !is_long => self.whole(route, false),
             OnOverflow::Reject => Err(too_long(sent, most)),
-            OnOverflow::Auto if !under_pressure() => Ok(self.whole(route, true)),
+            OnOverflow::Auto if !under_pressure() => self.whole(route, true),
             OnOverflow::Auto | OnOverflow::Truncate => self.cut(route),
         }
     }
 
-    fn whole(&self, route: &Route, is_long: bool) -> Limited {
-        let SpeechRequest { model, voice, response_format, stream_format, ignored, .. } = &self.request;
-        let voice = voice.as_ref().map(|voice| voice.name());
-        let ignored = HeaderValue::from_str(&ignored.join(", ")).ok();
-        Limited {
-            body: self.body.clone(),
-            format: response_format.clone(),
-            names_version: model.as_ref().is_some_and(|model| model.contains('@')),
-            events: stream_format.as_deref() == Some("sse"),
-            input_chars: self.input_chars,
-            spoken_chars: self.input_chars,
-            is_long,
-            meant: route.api.aliases.meant(model.as_deref(), voice),
-            ignored: ignored.filter(|ignored| !ignored.is_empty()),
-        }
+    /// The body as it was sent, unless it has words of which the fleet says more
+    /// than the caller.
+    fn whole(&self, route: &Route, is_long: bool) -> Result<Limited, Failure> {
+        let body = match route.lexicon.with(&self.request.lexicon, &self.request.input) {
+            None => self.body.clone(),
+            Some(lexicon) => written(&SpeechRequest { lexicon, ..self.request.clone() })?,
+        };
+        Ok(self.limited(route, body, self.input_chars, is_long))
     }
 
     fn cut(&self, route: &Route) -> Result<Limited, Failure> {
         let mut request = self.request.clone();
         request.input = truncate(request.input.trim_start(), route.max_input_chars).to_owned();
+        if let Some(lexicon) = route.lexicon.with(&request.lexicon, &request.input) {
+            request.lexicon = lexicon;
+        }
         let spoken_chars = request.input.chars().count();
-        let body = serde_json::to_vec(&request).map_err(|error| {
-            Failure::new(ErrorCode::InvalidJson, "The body cannot be forwarded.").because(error.to_string())
-        })?;
-        Ok(Limited { body: body.into(), spoken_chars, ..self.whole(route, false) })
+        Ok(self.limited(route, written(&request)?, spoken_chars, false))
     }
+
+    fn limited(&self, route: &Route, body: Bytes, spoken_chars: usize, is_long: bool) -> Limited {
+        let SpeechRequest { model, voice, response_format, stream_format, ignored, .. } = &self.request;
+        let voice = voice.as_ref().map(|voice| voice.name());
+        let ignored = HeaderValue::from_str(&ignored.join(", ")).ok();
+        Limited {
+            body,
+            format: response_format.clone(),
+            names_version: model.as_ref().is_some_and(|model| model.contains('@')),
+            events: stream_format.as_deref() == Some("sse"),
+            input_chars: self.input_chars,
+            spoken_chars,
+            is_long,
+            meant: route.api.aliases.meant(model.as_deref(), voice),
+            ignored: ignored.filter(|ignored| !ignored.is_empty()),
+        }
+    }
+}
+
+fn written(request: &SpeechRequest) -> Result<Bytes, Failure> {
+    let body = serde_json::to_vec(request).map_err(|error| {
+        Failure::new(ErrorCode::InvalidJson, "The body cannot be forwarded.").because(error.to_string())
+    })?;
+    Ok(body.into())
 }
 
 fn too_long(sent: usize, most: usize) -> Failure {
@@ -150,6 +167,23 @@ mod tests {
         assert_eq!(limited.body, request.to_string());
         assert_eq!(limited.format.as_deref(), Some("flac"));
         assert!(!limited.is_truncated() && !limited.is_long);
+    }
+
+    #[test]
+    fn words_of_the_fleets_lexicon_go_with_the_text_and_the_callers_own_come_first() {
+        let sent = |request: &Value, most| -> Value {
+            let limited = limited(most, OnOverflow::Truncate, request).unwrap();
+            serde_json::from_slice(&limited.body).unwrap()
+        };
+        let request = json!({"input": "KUBECTL. A gif.", "speed": 1.25, "user": "me"});
+        let both = json!({"kubectl": "cube control", "GIF": "/dʒɪf/"});
+        assert_eq!(sent(&request, 20), json!({"input": "KUBECTL. A gif.", "speed": 1.25, "lexicon": both}));
+        let cut = json!({"input": "KUBECTL.", "speed": 1.25, "lexicon": {"kubectl": "cube control"}});
+        assert_eq!(sent(&request, 10), cut, "what is cut off is not said");
+
+        let request = json!({"input": "KUBECTL. A gif.", "lexicon": {"Gif": "/ɡɪf/"}});
+        let mixed = json!({"kubectl": "cube control", "Gif": "/ɡɪf/"});
+        assert_eq!(sent(&request, 20)["lexicon"], mixed);
     }
 
     #[test]

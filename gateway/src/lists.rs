@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Response, header},
 };
 use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use ttsfleet_serving::{Failure, Record};
@@ -61,7 +62,7 @@ pub(crate) async fn list(
 
 /// Whose list it is; the default tier's if nobody has to say who asks.
 fn tier(gateway: &Gateway, route: &Route, map: &HeaderMap) -> Result<Arc<Tier>, Failure> {
-    match identify(route, &gateway.keys, map) {
+    match identify(route, &gateway.keys, map, Timestamp::now()) {
         Ok(caller) => Ok(caller.tier),
         Err(_) if route.api.public_lists => Ok(Arc::clone(route.default_tier())),
         Err(failure) => Err(failure),

@@ -1,6 +1,6 @@
 //! Metrics in Prometheus form.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -12,7 +12,7 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use ttsfleet_serving::{Observer, Outcome};
+use ttsfleet_serving::{Labels, Observer, Outcome};
 
 /// Lengths of text that requests are told apart by, in characters.
 const LENGTHS: [(usize, &str); 4] = [(50, "50"), (200, "200"), (600, "600"), (usize::MAX, "longer")];
@@ -32,6 +32,15 @@ pub struct RequestLabels {
     pub degraded: &'static str,
     /// Upper bound of the text's length in characters.
     pub length: &'static str,
+}
+
+/// Whose key it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KeyLabels {
+    /// The key's tier.
+    pub tier: String,
+    /// The key's name.
+    pub key: String,
 }
 
 /// A pool.
@@ -63,6 +72,11 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     first_audio: Family<PoolLabels, Histogram>,
     duration: Family<PoolLabels, Histogram>,
+    key_requests: Family<KeyLabels, Counter>,
+    key_characters: Family<KeyLabels, Counter>,
+    key_audio: Family<KeyLabels, Counter<f64, AtomicU64>>,
+    /// Lines of the Secret with API keys that are left out.
+    pub bad_key_lines: Gauge,
     /// Texts cut.
     pub truncated: Counter,
     /// Calls to pods that counted as attempts.
@@ -96,6 +110,10 @@ impl Metrics {
             requests: Family::default(),
             first_audio: latency(),
             duration: latency(),
+            key_requests: Family::default(),
+            key_characters: Family::default(),
+            key_audio: Family::default(),
+            bad_key_lines: Gauge::default(),
             truncated: Counter::default(),
             attempts: Counter::default(),
             breaker: Family::default(),
@@ -115,6 +133,14 @@ impl Metrics {
         registry.register_with_unit("first_audio", help, Unit::Seconds, self.first_audio.clone());
         let help = "From the request to the end of its answer";
         registry.register_with_unit("request_duration", help, Unit::Seconds, self.duration.clone());
+        let help = "Requests by the name of their key";
+        registry.register("key_requests", help, self.key_requests.clone());
+        let help = "Characters spoken, by the name of the key";
+        registry.register("key_characters", help, self.key_characters.clone());
+        let help = "Audio of answers sent whole, by the name of the key";
+        registry.register_with_unit("key_audio", help, Unit::Seconds, self.key_audio.clone());
+        let help = "Lines of the Secret with API keys that are left out, as they cannot be understood";
+        registry.register("bad_key_lines", help, self.bad_key_lines.clone());
         registry.register("truncated", "Texts cut because they were too long", self.truncated.clone());
         registry.register("attempts", "Calls to pods, retries among them", self.attempts.clone());
         let help = "Breaker of a pool: 0 closed, 1 half open, 2 open";
@@ -138,6 +164,19 @@ impl Metrics {
     }
 }
 
+impl Metrics {
+    /// Counts what the holder of a key with a name has had.
+    fn count_for_key(&self, outcome: &Outcome) {
+        let Labels { tier, key: Some(key), .. } = &outcome.labels else { return };
+        let labels = KeyLabels { tier: tier.clone().unwrap_or_default(), key: key.clone() };
+        self.key_requests.get_or_create(&labels).inc();
+        let spoken = outcome.spoken_chars.unwrap_or_default();
+        self.key_characters.get_or_create(&labels).inc_by(spoken as u64);
+        let audio = outcome.audio.unwrap_or_default();
+        self.key_audio.get_or_create(&labels).inc_by(audio.as_secs_f64());
+    }
+}
+
 impl Observer for Metrics {
     fn finished(&self, outcome: &Outcome) {
         let pool = outcome.labels.pool.clone().unwrap_or_default();
@@ -151,6 +190,7 @@ impl Observer for Metrics {
             length: length.map_or("", |(_, name)| *name),
         };
         self.requests.get_or_create(&labels).inc();
+        self.count_for_key(outcome);
         if let Some(first) = outcome.first_audio {
             let labels = PoolLabels { pool };
             self.first_audio.get_or_create(&labels).observe(first.as_secs_f64());

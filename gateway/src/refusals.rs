@@ -145,7 +145,7 @@ impl Refusals {
     pub(crate) fn refusal(&self, flow: Flow, outstanding: usize, now: Instant) -> Option<Failure> {
         let (failure, over) = self.known(flow, outstanding, now)?;
         let left = over.saturating_duration_since(now).as_secs_f64().ceil().max(1.0);
-        Some(failure.clone().retry_after(left as u16))
+        Some(failure.clone().retry_after(left as u32))
     }
 
     fn known(&self, flow: Flow, outstanding: usize, now: Instant) -> Option<(&Failure, Instant)> {
@@ -173,7 +173,7 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(1);
 
-    fn refusal(code: ErrorCode, seconds: u16) -> Refusal {
+    fn refusal(code: ErrorCode, seconds: u32) -> Refusal {
         Refusal { failure: Failure::new(code, "on purpose").retry_after(seconds), over_share: false }
     }
 
@@ -182,7 +182,7 @@ mod tests {
     }
 
     /// A pod that refused, as it had so many of our requests.
-    fn full(code: ErrorCode, seconds: u16, beside: usize, now: Instant) -> Refusals {
+    fn full(code: ErrorCode, seconds: u32, beside: usize, now: Instant) -> Refusals {
         let mut refusals = Refusals::default();
         refusals.refused(&refusal(code, seconds), sent(now, beside), now);
         refusals

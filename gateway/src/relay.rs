@@ -55,6 +55,7 @@ pub(crate) fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Du
     }
     insert(response.headers_mut(), headers::POOL, &call.pool.name);
     response.headers_mut().insert(headers::ATTEMPTS, attempts.into());
+    note_length(record, Some(&head.headers));
     let events = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
     let body = match rest {
         None => Sending::Whole(Body::from(first)),
@@ -191,8 +192,9 @@ impl Relay {
             match Pin::new(&mut self.rest).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.idle.begin_anew();
-                    if let Ok(bytes) = frame.into_data() {
-                        return Poll::Ready(self.pass_on(bytes).map(Some));
+                    match frame.into_data() {
+                        Ok(bytes) => return Poll::Ready(self.pass_on(bytes).map(Some)),
+                        Err(frame) => note_length(&self.record, frame.trailers_ref()),
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -233,6 +235,14 @@ impl Relay {
                 Poll::Pending
             }
         }
+    }
+}
+
+/// Notes how long the audio is, where the pod says so.
+fn note_length(record: &Record, said: Option<&HeaderMap>) {
+    let milliseconds = said.and_then(|map| map.get(headers::AUDIO_MS)?.to_str().ok()?.parse().ok());
+    if let Some(milliseconds) = milliseconds {
+        record.set_audio(Duration::from_millis(milliseconds));
     }
 }
 

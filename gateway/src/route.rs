@@ -3,9 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::http::HeaderName;
-use ttsfleet_wire::route::{ApiRules, MirrorRoute, OnExhausted, OnOverflow, RouteTable, TierFrom, TierRoute};
+use ttsfleet_wire::route::{
+    ApiRules, MirrorRoute, OnExhausted, OnOverflow, Quota, RouteTable, TierFrom, TierRoute,
+};
 
-use crate::breaker::Rule;
+use crate::{breaker::Rule, lexicon::FleetLexicon};
 
 /// Calls in the window below which a pod's breaker never opens.
 const MINIMUM_CALLS_OF_POD: u32 = 5;
@@ -29,6 +31,8 @@ pub struct Route {
     pub tier_from: Naming,
     /// What is taken from clients, beside what the pods know.
     pub api: ApiRules,
+    /// How words are said, unless the request says otherwise.
+    pub lexicon: FleetLexicon,
     /// Length from which on a text is long, in Unicode characters.
     pub max_input_chars: usize,
     /// What becomes of a long one.
@@ -70,11 +74,13 @@ pub struct Tier {
     pub weight: u32,
     /// What its callers get when every attempt has failed, if not what all get.
     pub on_exhausted: Option<OnExhausted>,
+    /// What each of its callers may have.
+    pub quota: Quota,
 }
 
 impl From<TierRoute> for Tier {
-    fn from(TierRoute { name, pools, weight, on_exhausted }: TierRoute) -> Self {
-        Self { name, pools, weight, on_exhausted }
+    fn from(TierRoute { name, pools, weight, on_exhausted, quota }: TierRoute) -> Self {
+        Self { name, pools, weight, on_exhausted, quota }
     }
 }
 
@@ -142,6 +148,7 @@ impl Route {
             default_tier,
             tier_from,
             api,
+            lexicon,
             limits,
             timeouts,
             retries,
@@ -169,6 +176,7 @@ impl Route {
             tiers,
             tier_from: naming(tier_from)?,
             api,
+            lexicon: FleetLexicon::new(lexicon),
             max_input_chars: limits.max_input_chars as usize,
             on_overflow: limits.on_overflow,
             hard_limit: limits.hard_limit as usize,
@@ -190,6 +198,11 @@ impl Route {
     /// The tier of that name.
     pub fn tier(&self, name: &str) -> Option<&Arc<Tier>> {
         self.tiers.iter().find(|tier| tier.name == name)
+    }
+
+    /// Whether one of the tiers has a bound.
+    pub(crate) fn has_quotas(&self) -> bool {
+        self.tiers.iter().any(|tier| !tier.quota.is_unbounded())
     }
 
     /// The tier of a request that names none.
@@ -244,6 +257,7 @@ pub(crate) fn sample() -> RouteTable {
         pools: pools.iter().map(ToString::to_string).collect(),
         weight: 1,
         on_exhausted: None,
+        quota: Quota::default(),
     };
     RouteTable {
         fleet: "narrator".to_owned(),
@@ -252,6 +266,9 @@ pub(crate) fn sample() -> RouteTable {
         default_tier: "premium".to_owned(),
         tier_from: TierFrom::Nothing,
         api: ApiRules::default(),
+        lexicon: [("kubectl", "cube control"), ("GIF", "/dʒɪf/")]
+            .map(|(word, said)| (word.to_owned(), said.to_owned()))
+            .into(),
         limits: TextLimits { max_input_chars: 600, on_overflow: OnOverflow::Truncate, hard_limit: 4096 },
         timeouts: Timeouts { attempt_ms: 3000, total_ms: 9000, idle_ms: 3000 },
         retries: Retries { attempts: 3, initial_backoff_ms: 500, max_backoff_ms: 2000, budget_percent: 20 },

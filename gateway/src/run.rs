@@ -10,7 +10,9 @@ use tokio::{
 };
 use ttsfleet_serving::{Connections, Listener, health_routes, serve};
 
-use crate::{attempts::SOONEST_HEDGE, config::Args, front, gateway::Gateway, probe, tier, watch as cluster};
+use crate::{
+    attempts::SOONEST_HEDGE, config::Args, front, gateway::Gateway, keys, probe, usage, watch as cluster,
+};
 
 /// After SIGTERM requests still come until every node has heard of it.
 const STILL_SENT: Duration = Duration::from_secs(5);
@@ -78,8 +80,9 @@ async fn listen(
     let health = Listener::bind(args.health_listen).await?;
     tracing::info!(address = %speech.address(), health = %health.address(), "listening");
     let drain = Duration::from_secs(args.drain_seconds);
-    let (asked, scraped) = (Arc::clone(gateway), Arc::clone(gateway));
-    let health_routes = health_routes(move || asked.readiness(), move || scraped.metrics_text());
+    let (asked, scraped, used) = (Arc::clone(gateway), Arc::clone(gateway), Arc::clone(gateway));
+    let health_routes =
+        health_routes(move || asked.readiness(), move || scraped.metrics_text()).merge(usage::routes(used));
     Ok([
         tokio::spawn(serve(
             speech,
@@ -129,8 +132,10 @@ fn follow(args: &Args, client: Client, gateway: &Arc<Gateway>) -> Tasks {
     tasks.begin("the watch of the route table", route);
     tasks.begin("the check of the pods", probe::check_pods(Arc::clone(gateway)));
     tasks.begin("the pulse", pulse());
+    let exchange = usage::exchange(Arc::clone(gateway), args.health_listen.port());
+    tasks.begin("the exchange of usage", exchange);
     if let Some(folder) = args.api_keys.clone() {
-        tasks.begin("the reading of the API keys", tier::follow(folder, Arc::clone(&gateway.keys)));
+        tasks.begin("the reading of the API keys", keys::follow(folder, Arc::clone(&gateway.keys)));
     }
     tasks
 }

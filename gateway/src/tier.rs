@@ -1,80 +1,91 @@
 //! Who asks: from a request's headers to its tier.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, header};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use ttsfleet_serving::Failure;
-use ttsfleet_wire::error::ErrorCode;
+use ttsfleet_wire::{error::ErrorCode, route::Quota};
 
-use crate::route::{Naming, Route, Tier};
+use crate::{
+    keys::{Key, Keys, Sum, sum},
+    route::{Naming, Route, Tier},
+};
 
-/// How often the folder is read again. A Secret's new content takes up to a
-/// minute to get there, so that this adds little.
-const READ_EVERY: Duration = Duration::from_secs(5);
-/// Longest file that is read.
-const MOST_BYTES: u64 = 1 << 20;
-
-/// What tells callers apart is made with this before their key's digest.
+/// What tells callers apart is made with this before what they are known by.
 const CALLER_SALT: &[u8] = b"ttsfleet caller of ";
+/// The same for a tier whose callers are not told apart.
+const TIER_SALT: &[u8] = b"ttsfleet tier of ";
 /// How much of it is told, in bytes.
 const CALLER_BYTES: usize = 8;
-
-/// API keys and the names of the tiers they stand for. Only their digests are
-/// kept, and looked up by: how long that takes depends on the digest of what was
-/// presented, of which nobody can choose more than a few bits, so that it leads
-/// nobody to a key.
-#[derive(Debug, Default)]
-pub struct Keys(ArcSwap<Known>);
-
-type Sum = [u8; 32];
-type Known = HashMap<Sum, String>;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The request's tier.
     pub tier: Arc<Tier>,
-    /// Digest of the caller's key, where keys are asked for.
-    key: Option<Sum>,
+    /// The caller's key, where keys are asked for.
+    key: Option<(Sum, Arc<Key>)>,
 }
 
 impl Caller {
     /// Tells this caller from the fleet's others, the same in each of its
-    /// gateways; none where no keys are asked for. It is no key, nor leads to one.
+    /// gateways; none where no keys are asked for. Keys of one name are one
+    /// caller's. It is no key, nor leads to one.
     pub fn tag(&self, fleet: &str) -> Option<String> {
-        let salted = Sha256::new().chain_update(CALLER_SALT).chain_update(fleet).chain_update(self.key?);
-        let sum: Sum = salted.finalize().into();
-        Some(sum[..CALLER_BYTES].iter().map(|byte| format!("{byte:02x}")).collect())
+        let (sum, key) = self.key.as_ref()?;
+        let salted = Sha256::new().chain_update(CALLER_SALT).chain_update(fleet);
+        Some(short(match &key.name {
+            Some(name) => {
+                salted.chain_update([0]).chain_update(&key.tier).chain_update([0]).chain_update(name)
+            }
+            None => salted.chain_update(sum),
+        }))
+    }
+
+    /// Tells whose quota it is from all others: the caller's, or its tier's where
+    /// callers are not told apart.
+    pub(crate) fn account(&self, fleet: &str) -> String {
+        let of_tier =
+            || Sha256::new().chain_update(TIER_SALT).chain_update(fleet).chain_update(&self.tier.name);
+        self.tag(fleet).unwrap_or_else(|| short(of_tier()))
+    }
+
+    /// What it may have.
+    pub(crate) fn quota(&self) -> Quota {
+        let own = self.key.as_ref().map(|(_, key)| key.quota).unwrap_or_default();
+        own.or(self.tier.quota)
+    }
+
+    /// The name of its key, if that has one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.key.as_ref()?.1.name.as_deref()
     }
 }
 
-impl Keys {
-    /// Takes the keys there are.
-    pub fn set(&self, keys: Known) {
-        self.0.store(Arc::new(keys));
-    }
+fn short(salted: Sha256) -> String {
+    let sum: Sum = salted.finalize().into();
+    hex::encode(&sum[..CALLER_BYTES])
 }
 
 /// Who asks, or the refusal.
 ///
 /// # Errors
-/// 401 where the route asks for an API key and the request has no known one.
-pub fn identify(route: &Route, keys: &Keys, headers: &HeaderMap) -> Result<Caller, Failure> {
+/// 401 where the route asks for an API key and the request has no valid one.
+pub fn identify(route: &Route, keys: &Keys, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Failure> {
     let (tier, key) = match &route.tier_from {
         Naming::Nothing => (None, None),
         Naming::Header(name) => (headers.get(name).and_then(|value| route.tier(value.to_str().ok()?)), None),
         Naming::ApiKey => {
-            let key: Sum = Sha256::digest(bearer(headers)?).into();
+            let sum = sum(bearer(headers)?);
+            let key = keys.get(&sum).ok_or_else(unknown_key)?;
+            if let Some(until) = key.until.filter(|until| *until <= now) {
+                return Err(expired(until));
+            }
             // A key of a tier that is no more must not become one of the default tier.
-            let tier = keys.0.load().get(&key).and_then(|name| route.tier(name));
-            (Some(tier.ok_or_else(unknown_key)?), Some(key))
+            let tier = route.tier(&key.tier).ok_or_else(unknown_key)?;
+            (Some(tier), Some((sum, key)))
         }
     };
     Ok(Caller { tier: Arc::clone(tier.unwrap_or_else(|| route.default_tier())), key })
@@ -96,49 +107,9 @@ fn unknown_key() -> Failure {
     Failure::new(ErrorCode::Unauthorized, "This API key is not known here.")
 }
 
-/// Keeps `keys` as the folder says, for ever. A folder that cannot be read
-/// changes nothing: who had access keeps it.
-pub async fn follow(folder: PathBuf, keys: Arc<Keys>) {
-    let mut last = None;
-    loop {
-        let path = folder.clone();
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
-        match read {
-            Ok(Ok(fresh)) if last.as_ref() != Some(&fresh) => {
-                tracing::info!(keys = fresh.len(), "API keys read");
-                keys.set(fresh.clone());
-                last = Some(fresh);
-            }
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, folder = %folder.display(), "cannot read the API keys"),
-            Err(error) => tracing::warn!(%error, "cannot read the API keys"),
-        }
-        tokio::time::sleep(READ_EVERY).await;
-    }
-}
-
-/// Keys from a folder: a file for each tier, one key a line.
-fn read(folder: &Path) -> std::io::Result<Known> {
-    let mut keys = Known::new();
-    let mut entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-    // A key of two tiers is of the same one each time.
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let tier = entry.file_name().to_string_lossy().into_owned();
-        // Kubernetes keeps its own bookkeeping there, with a dot in front.
-        let metadata = std::fs::metadata(entry.path())?;
-        if tier.starts_with('.') || !metadata.is_file() {
-            continue;
-        }
-        if metadata.len() > MOST_BYTES {
-            let message = format!("the keys of tier {tier} take more than {MOST_BYTES} bytes");
-            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
-        }
-        let text = std::fs::read_to_string(entry.path())?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        keys.extend(lines.map(|key| (Sha256::digest(key).into(), tier.clone())));
-    }
-    Ok(keys)
+fn expired(until: Timestamp) -> Failure {
+    let message = format!("This API key was valid until {until}; ask for a new one.");
+    Failure::new(ErrorCode::Unauthorized, message)
 }
 
 #[cfg(test)]
@@ -154,19 +125,38 @@ mod tests {
         Route::new(table).unwrap()
     }
 
+    const NOON: &str = "2027-01-31T12:00:00Z";
+
     fn keys() -> Keys {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("premium"), "gold-1\n\n gold-2 \n").unwrap();
-        std::fs::write(folder.path().join("retired"), "old").unwrap();
-        std::fs::create_dir(folder.path().join("..data")).unwrap();
+        let of = |tier: &str| Key { tier: tier.to_owned(), ..Key::default() };
+        let acme = Key { name: Some("acme".to_owned()), ..of("premium") };
+        let until = |time: &str| Key { until: Some(time.parse().unwrap()), ..of("premium") };
+        let known = [
+            ("gold-1", of("premium")),
+            (
+                "gold-2",
+                Key { quota: Quota { requests_per_minute: Some(9), ..Quota::default() }, ..of("premium") },
+            ),
+            ("acme-1", acme.clone()),
+            ("acme-2", acme),
+            ("over", until(NOON)),
+            ("going", until("2027-01-31T12:00:01Z")),
+            ("old", of("retired")),
+        ];
         let keys = Keys::default();
-        keys.set(read(folder.path()).unwrap());
+        keys.set(known.map(|(key, of)| (key.to_owned(), of)));
         keys
+    }
+
+    fn caller(route: &Route, key: &str) -> Result<Caller, Failure> {
+        let value = format!("Bearer {key}").parse().unwrap();
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+        identify(route, &keys(), &headers, NOON.parse().unwrap())
     }
 
     fn tier(route: &Route, header: &'static str, value: &'static str) -> Result<String, ErrorCode> {
         let headers = HeaderMap::from_iter([(header.parse().unwrap(), value.parse().unwrap())]);
-        let caller = identify(route, &keys(), &headers);
+        let caller = identify(route, &keys(), &headers, NOON.parse().unwrap());
         caller.map(|caller| caller.tier.name.clone()).map_err(|failure| failure.code)
     }
 
@@ -196,23 +186,41 @@ mod tests {
 
     #[test]
     fn callers_are_told_apart_by_something_that_is_no_key() {
-        let tag = |fleet: &str, key: &str| {
-            let value = format!("Bearer {key}").parse().unwrap();
-            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-            identify(&route(TierFrom::ApiKey), &keys(), &headers).unwrap().tag(fleet).unwrap()
-        };
+        let route = route(TierFrom::ApiKey);
+        let tag = |fleet: &str, key: &str| caller(&route, key).unwrap().tag(fleet).unwrap();
         let one = tag("narrator", "gold-1");
         assert_eq!(one, tag("narrator", "gold-1"), "the same in each gateway");
         assert_ne!(one, tag("narrator", "gold-2"));
         assert_ne!(one, tag("another", "gold-1"), "of no use to another fleet");
         let sum: String = Sha256::digest("gold-1").iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(one.len() == 16 && !sum.contains(&one), "{one}");
-        let caller = identify(&route(TierFrom::Nothing), &keys(), &HeaderMap::new()).unwrap();
-        assert_eq!(caller.tag("narrator"), None);
+        assert_eq!(tag("narrator", "acme-1"), tag("narrator", "acme-2"), "keys of one name");
     }
 
     #[test]
-    fn no_key_is_kept_in_the_clear() {
-        assert!(!format!("{:?}", keys()).contains("gold"));
+    fn a_key_is_valid_until_its_end() {
+        let route = route(TierFrom::ApiKey);
+        assert!(caller(&route, "going").is_ok());
+        let failure = caller(&route, "over").unwrap_err();
+        assert_eq!(failure.code, ErrorCode::Unauthorized);
+        assert!(failure.message.contains("valid until 2027-01-31T12:00:00Z"), "{}", failure.message);
+    }
+
+    #[test]
+    fn a_keys_own_quota_goes_before_its_tiers_and_without_keys_a_tier_has_one_account() {
+        let mut table = sample();
+        table.tier_from = TierFrom::ApiKey;
+        table.tiers[0].quota = Quota { requests_per_minute: Some(60), characters_per_day: Some(1000) };
+        let mine = Route::new(table.clone()).unwrap();
+        assert_eq!(caller(&mine, "gold-1").unwrap().quota(), table.tiers[0].quota);
+        let own = Quota { requests_per_minute: Some(9), characters_per_day: Some(1000) };
+        assert_eq!(caller(&mine, "gold-2").unwrap().quota(), own);
+        let account = |key: &str| caller(&mine, key).unwrap().account("narrator");
+        assert_ne!(account("gold-1"), account("gold-2"));
+
+        let open = route(TierFrom::Nothing);
+        let nobody = identify(&open, &keys(), &HeaderMap::new(), NOON.parse().unwrap()).unwrap();
+        assert_eq!((nobody.tag("narrator"), nobody.name()), (None, None));
+        assert!(!nobody.account("narrator").is_empty());
     }
 }

@@ -156,7 +156,7 @@ fn is_full(code: ErrorCode) -> bool {
     matches!(code, TooManyRequests | SystemBusy | Draining | ModelNotReady)
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<u16> {
+fn retry_after(headers: &HeaderMap) -> Option<u32> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
 }
 

@@ -126,6 +126,10 @@ fn take_endpoints(slices: &Store<EndpointSlice>, gateway: &Gateway) {
             take(pool, service);
         }
     }
+    let fleet = slices.iter().filter(|slice| service_of(slice) == Some(&route.fleet));
+    gateway
+        .usage
+        .set_gateways(fleet.flat_map(|slice| endpoints(slice)).map(|one| one.address.ip()).collect());
     for service in route.mirrors.iter().map(|mirror| &mirror.judge) {
         if let Some(pool) = gateway.mirrors.services.get(service) {
             take(pool, service);

@@ -17,7 +17,6 @@ use axum::body::Bytes;
 use futures::{StreamExt, stream};
 use rstest::rstest;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use support::{
     Front, Got, audio, client, code_of, error, failing, hanging, patient, pod, speaking,
     speaking_in_two_parts, streamed, table,
@@ -27,7 +26,7 @@ use tokio::{
     net::TcpStream,
     sync::{Notify, mpsc},
 };
-use ttsfleet_gateway::breaker::State;
+use ttsfleet_gateway::{breaker::State, keys::Key};
 use ttsfleet_wire::{
     error::ErrorCode,
     route::{OnExhausted, OnOverflow, RouteTable, TierFrom},
@@ -308,8 +307,8 @@ async fn pods_can_tell_callers_apart_but_not_call_as_they_do() {
     let mut table = table();
     table.tier_from = TierFrom::ApiKey;
     let front = Front::start(table).await;
-    let known = |key: &str| (Sha256::digest(key).into(), "standard".to_owned());
-    front.gateway.keys.set([known("one"), known("two")].into());
+    let key = Key { tier: "standard".to_owned(), ..Key::default() };
+    front.gateway.keys.set(["one", "two"].map(|name| (name.to_owned(), key.clone())));
     let (address, mut got) = noting().await;
     front.pods("main", &[address]);
     let mut seen = Vec::new();
@@ -532,6 +531,29 @@ async fn whoever_asks_for_a_head_gets_it_alone_and_counts_as_answered() {
     let refused = client().head(format!("{}/v1/audio", front.url)).send().await.unwrap();
     assert!(refused.headers()["content-length"] != "0", "what a body would have");
     assert_eq!(refused.status(), 404);
+}
+
+#[tokio::test]
+async fn words_of_the_fleets_lexicon_are_said_as_soon_as_the_route_says_so() {
+    let front = Front::start(table()).await;
+    let (pod, mut got) = noting().await;
+    front.pods("main", &[pod]);
+    let mut sent = async |body: &Value| -> Value {
+        assert_eq!(front.speak(body).await.status(), 200);
+        serde_json::from_slice(&got.recv().await.unwrap().1).unwrap()
+    };
+    assert_eq!(sent(&hello()).await, hello());
+    let request = json!({"input": "Use kubectl, GIF."});
+    let with = |lexicon: Value| json!({"input": "Use kubectl, GIF.", "lexicon": lexicon});
+    assert_eq!(sent(&request).await, with(json!({"kubectl": "cube control"})));
+    let own = with(json!({"KUBECTL": "cube C T L"}));
+    assert_eq!(sent(&own).await, own, "the caller's own come first");
+
+    let lexicon = [("gif".to_owned(), "jiff".to_owned())].into();
+    let changed = RouteTable { lexicon, ..table() };
+    front.gateway.set_route(ttsfleet_gateway::route::Route::new(changed).unwrap());
+    assert_eq!(sent(&request).await, with(json!({"gif": "jiff"})));
+    assert_eq!(sent(&own).await, with(json!({"KUBECTL": "cube C T L", "gif": "jiff"})));
 }
 
 #[tokio::test]

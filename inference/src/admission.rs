@@ -210,7 +210,7 @@ impl Admission {
             Refusal::Busy | Refusal::BusyOverShare => {
                 let depth = usize::try_from(self.queue.depth.get()).unwrap_or_default();
                 let drained = lock(&self.queue.breaker).retry_after(depth, interval, now);
-                let waited = || outlook.wait.as_secs_f64().ceil().clamp(1.0, MOST_TOLD) as u16;
+                let waited = || outlook.wait.as_secs_f64().ceil().clamp(1.0, MOST_TOLD) as u32;
                 Failure::new(ErrorCode::SystemBusy, "system busy, please retry")
                     .retry_after(drained.unwrap_or_else(waited))
             }

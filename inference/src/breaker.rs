@@ -49,12 +49,12 @@ impl QueueBreaker {
     /// In how many seconds to come back, if it is open: when the queue is
     /// expected to have drained, given from one thread that comes free to the next,
     /// which is how long a thread is taken by a request over their number.
-    pub(crate) fn retry_after(&self, depth: usize, interval: Duration, now: Instant) -> Option<u16> {
+    pub(crate) fn retry_after(&self, depth: usize, interval: Duration, now: Instant) -> Option<u32> {
         let left = self.remaining(now)?;
         let to_drain = depth.saturating_sub(self.half()) as f64;
         let drain = to_drain * interval.as_secs_f64();
         let seconds = drain.min(left.as_secs_f64()).ceil().max(1.0);
-        Some(seconds as u16)
+        Some(seconds as u32)
     }
 }
 

@@ -95,7 +95,7 @@ impl Heard {
 
 /// Breaks off what goes on for too long, as a broken model may go on for ever.
 fn listen(model: &dyn SpeechModel, voice: &str, check: &Check) -> Result<Heard, String> {
-    let utterance = Utterance { text: check.text, voice, speed: 1.0 };
+    let utterance = Utterance { text: check.text, voice, speed: 1.0, lexicon: &[] };
     let script = model.read(&utterance).map_err(|error| error.to_string())?;
     let most = (longest(check) * model.manifest().sample_rate as f32) as usize;
     let mut heard = Heard::default();

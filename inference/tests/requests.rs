@@ -50,6 +50,10 @@ fn long() -> String {
     body(json!({"input": "hi", "sample_rate": 44100, "response_format": "opus"})),
     400, "InvalidParameter", "8000, 12000, 16000, 24000, 48000 Hz"
 )]
+#[case::bad_entry(
+    body(json!({"input": "hi", "lexicon": {"a": "b", "secret": "/SECRET/"}})),
+    400, "InvalidParameter", "Entry 2 of 2"
+)]
 #[case::stream_format(body(json!({"input": "hi", "stream_format": "secret"})), 400, "InvalidParameter", "audio or sse")]
 #[case::unknown_model(body(json!({"input": "hi", "model": "secret"})), 404, "ModelNotFound", "tones@1")]
 #[case::body_too_large(post(vec![b' '; (1 << 20) + 1], JSON), 413, "BodyTooLarge", "1048576")]
@@ -163,6 +167,23 @@ async fn a_long_wav_is_streamed_with_an_open_length() {
     assert!(answer.whole && answer.header("content-length").is_none(), "{}", answer.head);
     let (length, samples) = common::wav_data(&answer.body);
     assert_eq!((length, samples.len() as u32), (u32::MAX, 60 * 2 * RATE));
+}
+
+#[rstest]
+#[case::streamed(json!({"response_format": "pcm"}))]
+#[case::in_events(json!({"response_format": "mp3", "stream_format": "sse"}))]
+#[case::known_in_time(json!({"response_format": "wav"}))]
+#[tokio::test]
+async fn how_long_the_audio_is_stands_in_the_trailer_or_where_it_is_known_in_the_head(
+    #[case] mut order: Value,
+) {
+    let server = start(limits()).await;
+    order["input"] = json!("one two");
+    let asked = exchange(server.speech, &post(order.to_string(), &format!("{JSON}te: trailers\r\n"))).await;
+    let said = "x-tts-audio-ms: 2000\r\n";
+    assert!(asked.whole && (asked.trailer.starts_with(said) || asked.head.contains(said)), "{}", asked.head);
+    let plain = exchange(server.speech, &post(order.to_string(), JSON)).await;
+    assert!(plain.whole && !plain.trailer.contains("x-tts"), "who does not ask for it gets no trailer");
 }
 
 #[tokio::test]

@@ -65,6 +65,27 @@ async fn the_built_in_voice_speaks_clearly_and_is_silent_where_there_are_no_word
     }
 }
 
+#[tokio::test]
+async fn a_word_is_said_as_the_request_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let seen = Arc::default();
+    let models = Models { make: Arc::new(ttsfleet_models::load), ..models(&folder, &seen) };
+    let server = start_loading(limits(), models, ModelRecord::default(), seen, folder).await;
+    until("the voice is loaded", async || get(server.health, "/readyz").await.status == 200).await;
+    let said = async |input: &str, lexicon: Value| {
+        let body = json!({"input": input, "response_format": "pcm", "lexicon": lexicon});
+        let answer = say(server.speech, body).await;
+        assert_eq!((answer.status, answer.header("x-tts-ignored")), (200, None), "{}", answer.head);
+        answer.body
+    };
+    let written = said("Use kubectl.", Value::Null).await;
+    let respelled = said("Use KUBECTL.", json!({"kubectl": "cube control"})).await;
+    assert!(respelled == said("Use cube control.", Value::Null).await && respelled != written);
+    let phonemes = said("Use kubectl.", json!({"kubectl": "/ˈkjuːb/"})).await;
+    assert!(phonemes.len() < respelled.len());
+    assert!(said("Use kubectl.", json!({"kubectl": "/ǃ/"})).await == written, "the voice does not click");
+}
+
 /// The same voice as files, under another version.
 fn write_voice(folder: &Path, version: &str) -> ModelRecord {
     ttsfleet_voice::write_to(folder).unwrap();

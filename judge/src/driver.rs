@@ -10,7 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ttsfleet_wire::judge::{MirroredRequest, Session};
+use ttsfleet_reading::Glossary;
+use ttsfleet_wire::{
+    judge::{MirroredRequest, Session},
+    lexicon::{self, Lexicon, Pronunciation},
+};
 
 use crate::{
     judge::{Judge, Part},
@@ -64,7 +68,7 @@ pub async fn drive(judge: Arc<Judge>, hears: impl Fn(Script) -> bool) {
 /// Something to be spoken by both.
 struct Text {
     request: MirroredRequest,
-    /// How a prompt is said, where its letters do not tell.
+    /// How it is said, where its letters do not tell.
     said: Option<String>,
     from_prompt: bool,
 }
@@ -109,7 +113,8 @@ impl<H: Fn(Script) -> bool> Driver<'_, H> {
         }
         let request = judge.inbox.take()?;
         self.since_prompt += 1;
-        Some(Text { request, said: None, from_prompt: false })
+        let said = respelled(&request);
+        Some(Text { request, said, from_prompt: false })
     }
 
     async fn prompt(&mut self) -> Option<Text> {
@@ -120,7 +125,7 @@ impl<H: Fn(Script) -> bool> Driver<'_, H> {
         let chosen = self.chosen.as_mut()?;
         self.judge.trouble(Part::Prompts, chosen.trouble.clone());
         let Prompt { text, said, speed } = chosen.prompts.next_prompt();
-        let request = MirroredRequest { text, model: None, voice: None, speed };
+        let request = MirroredRequest { text, model: None, voice: None, speed, lexicon: Lexicon::new() };
         Some(Text { request, said, from_prompt: true })
     }
 
@@ -130,6 +135,23 @@ impl<H: Fn(Script) -> bool> Driver<'_, H> {
             chosen.prompts.give_back();
         }
     }
+}
+
+/// How a text is said that has words of a lexicon. Phonemes are no letters: those
+/// words stay as they are written.
+fn respelled(request: &MirroredRequest) -> Option<String> {
+    let MirroredRequest { text, lexicon, .. } = request;
+    let glossary = Glossary::new(lexicon.keys().map(String::as_str));
+    let entries: Vec<_> = lexicon.iter().collect();
+    let said = || {
+        glossary.replace(text, |found| {
+            match lexicon::read(entries[found.number].0, entries[found.number].1) {
+                Ok(Pronunciation::Respelling(words)) => Some(words.into()),
+                Ok(Pronunciation::Phonemes(_)) | Err(_) => None,
+            }
+        })
+    };
+    (!glossary.is_empty()).then(said)
 }
 
 /// The prompts; none while it cannot be told which.
@@ -209,5 +231,24 @@ fn side(answer: Answer, under_test: Option<&str>) -> Result<Option<Spoken>, Stri
             Err(format!("the model that speaks is {found}, not {wanted}"))
         }
         (Answer::Spoken { spoken, .. }, _) => Ok(Some(spoken)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_lexicon_are_expected_as_they_are_respelled() {
+        let request = |lexicon: &[(&str, &str)]| MirroredRequest {
+            text: "Use kubectl for a GIF.".to_owned(),
+            model: None,
+            voice: None,
+            speed: None,
+            lexicon: lexicon.iter().map(|(word, said)| (word.to_string(), said.to_string())).collect(),
+        };
+        let said = respelled(&request(&[("Kubectl", "cube control"), ("gif", "/dʒɪf/")]));
+        assert_eq!(said.as_deref(), Some("Use cube control for a GIF."));
+        assert_eq!(respelled(&request(&[])), None);
     }
 }

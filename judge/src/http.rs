@@ -14,6 +14,7 @@ use ttsfleet_serving::{BodyLimits, Failure, Observer, Record, answer, json, read
 use ttsfleet_wire::{
     error::ErrorCode,
     judge::{MOST_REQUEST_BYTES, MOST_TEXT_CHARS, MirroredRequest, REPORT_PATH, REQUESTS_PATH},
+    lexicon::{self, MOST_ENTRIES},
 };
 
 use crate::{
@@ -90,6 +91,10 @@ fn read(body: &[u8]) -> Result<MirroredRequest, Failure> {
     }
     if request.model.as_ref().is_some_and(|model| model.contains('@')) {
         return refused("`model` must not name a version: two are compared.".to_owned());
+    }
+    let is_bad = |(word, said): (&String, &String)| lexicon::read(word, said).is_err();
+    if request.lexicon.len() > MOST_ENTRIES || request.lexicon.iter().any(is_bad) {
+        return refused(format!("`lexicon` must have {MOST_ENTRIES} good entries at most."));
     }
     Ok(request)
 }

@@ -52,6 +52,8 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
+    use ttsfleet_wire::lexicon::Lexicon;
+
     use super::*;
 
     #[test]
@@ -61,6 +63,7 @@ mod tests {
             model: None,
             voice: None,
             speed: None,
+            lexicon: Lexicon::new(),
         };
         let inbox = Inbox::default();
         assert!((0..MOST).all(|number| inbox.push(request(number))));

@@ -62,7 +62,7 @@ pub(crate) async fn languages(url: &str) -> Result<Vec<String>, String> {
 /// Has a text spoken, as bare samples: of a WAV file a pod holds the beginning
 /// back, and its first audio would tell nothing. One attempt, whatever comes of it.
 pub(crate) async fn speak(url: &str, wanted: &MirroredRequest) -> Answer {
-    let MirroredRequest { text, model, voice, speed } = wanted.clone();
+    let MirroredRequest { text, model, voice, speed, lexicon } = wanted.clone();
     let request = SpeechRequest {
         model,
         input: text,
@@ -71,6 +71,7 @@ pub(crate) async fn speak(url: &str, wanted: &MirroredRequest) -> Answer {
         speed,
         sample_rate: None,
         stream_format: None,
+        lexicon,
         ignored: Vec::new(),
     };
     let body = serde_json::to_vec(&request).unwrap_or_default().into();
@@ -154,6 +155,8 @@ mod tests {
         thread,
     };
 
+    use ttsfleet_wire::lexicon::Lexicon;
+
     use super::*;
 
     /// The address of a pod that answers once, with these pieces.
@@ -176,7 +179,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_audio_is_noted_when_it_comes_and_not_at_the_end() {
-        let hello = MirroredRequest { text: "Hello.".to_owned(), model: None, voice: None, speed: None };
+        let hello = MirroredRequest {
+            text: "Hello.".to_owned(),
+            model: None,
+            voice: None,
+            speed: None,
+            lexicon: Lexicon::new(),
+        };
         let answer = speak(&pod(["be", "gin"]), &hello).await;
         let Answer::Spoken { spoken, .. } = answer else { panic!("nothing is spoken") };
         assert_eq!((&spoken.audio[..], &spoken.content_type[..]), (&b"begin"[..], "audio/pcm"));

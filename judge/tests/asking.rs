@@ -192,6 +192,7 @@ async fn what_cannot_be_asked_is_refused_without_a_word_of_it() {
         (json!({"text": secret.repeat(MOST_TEXT_CHARS)}), "InvalidParameter"),
         (json!({"text": secret, "model": "hibari@2"}), "InvalidParameter"),
         (json!({"text": secret, "speed": 1e300}), "InvalidParameter"),
+        (json!({"text": secret, "lexicon": {secret: "/SECRET/"}}), "InvalidParameter"),
         (json!({"text": secret, "digest": secret}), "InvalidJson"),
         (json!({"text": [secret]}), "InvalidJson"),
         (json!(secret), "InvalidJson"),

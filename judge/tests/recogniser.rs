@@ -26,7 +26,7 @@ fn place() -> Place {
 fn spoken(text: &str) -> Clip {
     let model = load(&ModelFolder::embedded(ttsfleet_voice::FILES).unwrap()).unwrap();
     let mut samples = Vec::new();
-    let utterance = Utterance { text, voice: &model.manifest().voices[0], speed: 1.0 };
+    let utterance = Utterance { text, voice: &model.manifest().voices[0], speed: 1.0, lexicon: &[] };
     model
         .speak(&utterance, &mut |part| {
             samples.extend_from_slice(part);

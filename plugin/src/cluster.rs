@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams, Portforwarder};
 use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config, ResourceExt};
 use serde_json::json;
@@ -51,6 +51,16 @@ impl Cluster {
         let labels = format!("{key}={name},{INSTANCE}={fleet}");
         let list = self.pods.list(&ListParams::default().labels(&labels)).await;
         Ok(list.context("cannot list the fleet's pods")?.items)
+    }
+
+    /// A way to a pod's port, through the API server.
+    pub(crate) async fn forward(&self, pod: &str, port: u16) -> Result<Portforwarder> {
+        let forward = self.pods.portforward(pod, &[port]).await;
+        forward.with_context(|| {
+            format!(
+                "cannot forward a port to pod {pod}; that takes the verbs get and create for pods/portforward"
+            )
+        })
     }
 
     /// Writes an annotation on the fleet as it was read. False if somebody has

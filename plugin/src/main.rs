@@ -6,6 +6,7 @@ mod command;
 mod history;
 mod order;
 mod pods;
+mod say;
 mod show;
 mod status;
 mod tree;
@@ -17,8 +18,9 @@ use jiff::Timestamp;
 
 use cluster::Cluster;
 use command::Verb;
+use say::Say;
 
-/// Ship voices safely: see how a rollout is doing, and say how it goes on.
+/// Ship voices safely: see how a rollout is doing, say how it goes on, and hear the fleet speak.
 #[derive(Debug, Parser)]
 #[command(bin_name = "kubectl ttsfleet", version)]
 struct Cli {
@@ -50,6 +52,7 @@ enum Command {
     Retry(Target),
     /// Show how the last rollouts ended.
     History(Target),
+    Say(Say),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +72,7 @@ async fn main() -> Result<()> {
         Command::Status { fleet, watch: true } => show::watch(&cluster, &fleet).await,
         Command::Status { fleet, watch: false } => show::once(&cluster, &fleet).await,
         Command::Promote(target) => carry_out(&cluster, Verb::Promote, &target).await,
+        Command::Say(say) => say::run(&cluster, say).await,
         Command::Abort(target) => carry_out(&cluster, Verb::Abort, &target).await,
         Command::Retry(target) => carry_out(&cluster, Verb::Retry, &target).await,
         Command::History(target) => {

@@ -22,6 +22,12 @@ pub(crate) fn rows(pods: &[Pod], component: &str, pool: Option<&str>, now: Times
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
+/// A pod of that part of the fleet that is ready, and to stay.
+pub(crate) fn ready<'p>(pods: &'p [Pod], component: &str) -> Option<&'p Pod> {
+    let belongs = |pod: &&Pod| pod.labels().get(COMPONENT).is_some_and(|part| part == component);
+    pods.iter().filter(belongs).find(|pod| state(pod).0 == Mark::Good)
+}
+
 fn row(pod: &Pod, now: Timestamp) -> Row {
     let (mark, status) = state(pod);
     let restarts: i32 = containers(pod).map(|container| container.restart_count).sum();

@@ -40,11 +40,13 @@ pub(crate) fn render(fleet: &TtsDeployment, pods: &[Pod], now: Timestamp) -> Str
 /// What the conditions say.
 fn heading(status: &TtsDeploymentStatus) -> String {
     let mut text = String::new();
-    for (kind, name) in [("Ready", "Fleet"), ("QualityGate", "Voice"), ("Degraded", "Trouble")] {
+    for (kind, name) in
+        [("Ready", "Fleet"), ("QualityGate", "Voice"), ("Degraded", "Trouble"), ("LexiconApplied", "Lexicon")]
+    {
         let Some(condition) = status.conditions.iter().find(|condition| condition.type_ == kind) else {
             continue;
         };
-        if kind == "Degraded" && condition.status != "True" {
+        if matches!((kind, condition.status.as_str()), ("Degraded", "False") | ("LexiconApplied", "True")) {
             continue;
         }
         let said = marked(mark_of(condition), &condition.reason);
@@ -57,7 +59,7 @@ fn mark_of(condition: &Condition) -> Mark {
     match (condition.type_.as_str(), condition.status.as_str()) {
         ("Degraded", _) => Mark::Bad,
         (_, "True") => Mark::Good,
-        ("QualityGate", "False") => Mark::Bad,
+        ("QualityGate" | "LexiconApplied", "False") => Mark::Bad,
         _ if ["Inconclusive", "AwaitingPromotion", "OffersLess", "Paused"]
             .contains(&condition.reason.as_str()) =>
         {

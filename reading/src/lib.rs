@@ -5,7 +5,8 @@
 //!
 //! [`Normalizer`] writes out in an English text what is not words (money,
 //! measures, dates, times, signs, codes); plain numbers stay digits.
-//! [`english`] and [`chinese`] read those. Where a reading is not certain, what
+//! [`english`] and [`chinese`] read those. [`Glossary`] finds the words that somebody
+//! says how to read. Where a reading is not certain, what
 //! is written is said rather than a number that may be wrong.
 
 pub mod addresses;
@@ -16,6 +17,7 @@ mod dates;
 pub mod english;
 mod found;
 mod fractions;
+mod glossary;
 mod maths;
 mod measures;
 mod money;
@@ -29,6 +31,7 @@ mod streets;
 mod words;
 mod written;
 
+pub use glossary::{Found, Glossary};
 pub use rules::{Normalizer, RulesError};
 pub use signs::plain_signs;
 pub use words::Words;

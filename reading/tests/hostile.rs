@@ -6,7 +6,7 @@ use std::{
 };
 
 use proptest::prelude::*;
-use ttsfleet_reading::{Normalizer, Words, plain_signs};
+use ttsfleet_reading::{Glossary, Normalizer, Words, plain_signs};
 
 static ENGLISH: LazyLock<Normalizer> =
     LazyLock::new(|| Normalizer::new(Words::common()).expect("the common words make rules"));
@@ -90,5 +90,44 @@ proptest! {
     fn words_stay_what_they_are(text in "[a-z]{3,8}( [a-z]{3,8}){0,9}") {
         prop_assume!(!text.split(' ').any(|word| ["aka", "vs"].contains(&word)));
         prop_assert_eq!(ENGLISH.normalize(&text), text);
+    }
+}
+
+/// Whole words, from left to right, whatever stands between them.
+fn is_whole(text: &str, place: &std::ops::Range<usize>) -> bool {
+    let word = &text[place.clone()];
+    let meets = |before: Option<char>, after: Option<char>| {
+        before.is_some_and(char::is_alphanumeric) && after.is_some_and(char::is_alphanumeric)
+    };
+    !meets(text[..place.start].chars().next_back(), word.chars().next())
+        && !meets(word.chars().next_back(), text[place.end..].chars().next())
+}
+
+proptest! {
+    #[test]
+    fn whatever_words_are_looked_for_whole_ones_are_found_in_their_order(
+        words in prop::collection::vec("[aBİß#. \\-\u{2011}'\u{301}\u{e000}世]{0,5}", 0..12),
+        text in "[AbİSß#. \\-\u{2011}’\n\u{301}\u{e000}世]{0,60}",
+    ) {
+        let glossary = Glossary::new(words.iter().map(String::as_str));
+        let mut from = 0;
+        for found in glossary.find(&text) {
+            prop_assert!(found.place.start >= from && found.place.end > found.place.start);
+            prop_assert!(is_whole(&text, &found.place), "{:?} in {text:?}", &text[found.place.clone()]);
+            prop_assert!(found.number < words.len());
+            from = found.place.end;
+        }
+        // Each is said once at most, and the rest of the text as it is.
+        let count = glossary.find(&text).count();
+        let replaced = glossary.replace(&text, |_| Some("\u{1}".into()));
+        prop_assert_eq!(replaced.matches('\u{1}').count(), count);
+    }
+
+    #[test]
+    fn a_word_is_found_where_it_stands_by_itself(word in "\\PC{1,20}", before in "[a-z]{1,5}") {
+        let glossary = Glossary::new([word.as_str()]);
+        let text = format!("{before} \n{word} {before}");
+        prop_assume!(!word.trim().is_empty() && !before.contains(word.trim()));
+        prop_assert!(glossary.find(&text).next().is_some(), "{word:?} in {text:?}");
     }
 }

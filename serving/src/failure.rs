@@ -13,7 +13,7 @@ use ttsfleet_wire::{
 
 /// When to come back after a failure that may pass and says nothing of when, in
 /// seconds: clients that look for the header try again only if it is there.
-const RETRY_AFTER: u16 = 1;
+const RETRY_AFTER: u32 = 1;
 
 /// A request's failure. Neither message nor cause holds the user's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Failure {
     pub param: Option<&'static str>,
     /// For the log only: what lies behind it.
     pub cause: Option<String>,
-    retry_after: Option<u16>,
+    retry_after: Option<u32>,
 }
 
 impl Failure {
@@ -46,12 +46,12 @@ impl Failure {
     }
 
     /// Says in how many seconds to try again.
-    pub fn retry_after(self, seconds: u16) -> Self {
+    pub fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 
     /// In how many seconds to try again, if that was said.
-    pub fn retry_after_seconds(&self) -> Option<u16> {
+    pub fn retry_after_seconds(&self) -> Option<u32> {
         self.retry_after
     }
 

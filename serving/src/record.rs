@@ -40,6 +40,10 @@ pub struct Outcome {
     pub first_audio: Option<Duration>,
     /// Length of the text, once that was known, in Unicode characters.
     pub input_chars: Option<usize>,
+    /// Length of the text as spoken, if it was.
+    pub spoken_chars: Option<usize>,
+    /// Length of the audio, if all of it has been sent and its length is known.
+    pub audio: Option<Duration>,
     /// What else to count it under.
     pub labels: Labels,
 }
@@ -51,6 +55,8 @@ pub struct Labels {
     pub pool: Option<String>,
     /// The caller's tier.
     pub tier: Option<String>,
+    /// The name of the caller's key.
+    pub key: Option<String>,
     /// Why the answer is not all it should be.
     pub degraded: Option<&'static str>,
 }
@@ -76,6 +82,7 @@ struct Progress {
     input_chars: Option<usize>,
     cut_to: Option<usize>,
     skipped_chars: usize,
+    audio: Option<Duration>,
     labels: Labels,
     held: Vec<Box<dyn Send>>,
     unnoted: bool,
@@ -141,6 +148,16 @@ impl Record {
         self.progress().labels.tier = Some(tier.to_owned());
     }
 
+    /// Notes the name of the caller's key.
+    pub fn set_key(&self, name: &str) {
+        self.progress().labels.key = Some(name.to_owned());
+    }
+
+    /// Notes how long the audio is that has been sent.
+    pub fn set_audio(&self, length: Duration) {
+        self.progress().audio = Some(length);
+    }
+
     /// Notes why the answer is not all it should be.
     pub fn set_degraded(&self, why: &'static str) {
         self.progress().labels.degraded = Some(why);
@@ -190,7 +207,8 @@ impl Drop for Record {
         let (code, status) = progress.ended.unwrap_or(CLIENT_CLOSED);
         let spent = self.started.elapsed();
         let Progress { cause, first_audio, input_chars, cut_to, skipped_chars, .. } = &*progress;
-        let (first_audio, input_chars) = (*first_audio, *input_chars);
+        let (first_audio, input_chars, audio) = (*first_audio, *input_chars, progress.audio);
+        let spoken_chars = first_audio.and(cut_to.or(input_chars));
         request_log::write(&Entry {
             trace_id: self.trace.trace_id(),
             request_id: &self.request_id,
@@ -202,7 +220,7 @@ impl Drop for Record {
             skipped_chars: *skipped_chars,
         });
         let labels = std::mem::take(&mut progress.labels);
-        let outcome = Outcome { code, status, spent, first_audio, input_chars, labels };
+        let outcome = Outcome { code, status, spent, first_audio, input_chars, spoken_chars, audio, labels };
         self.observer.finished(&outcome);
         traces::export(&Span {
             name: &self.name,

@@ -92,9 +92,15 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Tracked<B> {
         if let (Poll::Ready(Some(Ok(frame))), Some(unsent)) = (&polled, &mut self.unsent) {
             *unsent = unsent.saturating_sub(frame.data_ref().map_or(0, |bytes| bytes.len() as u64));
         }
-        // An answer of known length is not polled again after its last frame.
+        // An answer of known length is not polled again after its last frame, and none
+        // is after its trailer.
         let sent = self.body.is_end_stream() || self.unsent == Some(0);
-        if sent || matches!(polled, Poll::Ready(None)) {
+        let is_last = match &polled {
+            Poll::Ready(Some(Ok(frame))) => frame.is_trailers(),
+            Poll::Ready(None) => true,
+            _ => false,
+        };
+        if sent || is_last {
             self.record.complete();
         }
         polled
@@ -113,8 +119,11 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Tracked<B> {
 mod tests {
     use std::sync::{Mutex, mpsc};
 
-    use axum::{Extension, Router, body::to_bytes, middleware::from_fn_with_state, routing::get};
+    use axum::{
+        Extension, Router, body::to_bytes, http::HeaderMap, middleware::from_fn_with_state, routing::get,
+    };
     use futures::{StreamExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
     use tower::ServiceExt;
     use ttsfleet_wire::error::ErrorCode;
 
@@ -166,6 +175,11 @@ mod tests {
         Response::new(Body::from_stream(stream::pending::<Result<Bytes, axum::Error>>()))
     }
 
+    async fn trailed() -> Response {
+        let frames = [Frame::data(Bytes::from_static(b"audio")), Frame::trailers(HeaderMap::new())];
+        Response::new(Body::new(StreamBody::new(stream::iter(frames.map(Ok::<_, axum::Error>)))))
+    }
+
     async fn take() -> Response {
         Response::new(Body::empty())
     }
@@ -178,6 +192,7 @@ mod tests {
             .route("/fail", get(fail))
             .route("/break", get(break_off))
             .route("/endless", get(endless))
+            .route("/trailed", get(trailed))
             .route("/take", get(take))
             .layer(from_fn_with_state(observer, track));
         let mut request = axum::http::Request::get(path);
@@ -197,9 +212,25 @@ mod tests {
         let [outcome] = &outcomes[..] else { panic!("{outcomes:?}") };
         assert_eq!((outcome.code, outcome.status, outcome.input_chars), ("OK", 200, Some(7)));
         assert!(outcome.first_audio.unwrap() <= outcome.spent);
-        let labels =
-            Labels { pool: Some("main".into()), tier: Some("premium".into()), degraded: Some("backup") };
+        let labels = Labels {
+            pool: Some("main".into()),
+            tier: Some("premium".into()),
+            degraded: Some("backup"),
+            ..Labels::default()
+        };
         assert_eq!(outcome.labels, labels);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_whole_when_its_trailer_has_gone() {
+        let seen = Arc::default();
+        let mut body = call(&seen, "/trailed", &[]).await.into_body();
+        for is_trailer in [false, true] {
+            let frame = body.frame().await.unwrap().unwrap();
+            assert_eq!(frame.is_trailers(), is_trailer);
+        }
+        drop(body);
+        assert_eq!(seen.codes(), [("OK", 200)]);
     }
 
     #[tokio::test]

@@ -83,6 +83,8 @@ catalogue! {
     BodyTooLarge: Business, 413, "invalid_request_error", false, "The body is larger than the server reads.";
     UnsupportedMediaType: Business, 415, "invalid_request_error", false, "The body is not declared as JSON.";
     TooManyRequests: Business, 429, "rate_limit_error", true, "As many requests as allowed are in progress.";
+    RateLimited: Business, 429, "rate_limit_error", true, "The caller has sent as many requests in the last minute as it may.";
+    QuotaExceeded: Business, 429, "insufficient_quota", false, "The caller has had as many characters spoken today as it may.";
     Draining: System, 503, "server_error", true, "The server is stopping and takes no new requests.";
     SystemBusy: System, 503, "server_error", true, "Too much work is waiting; all new requests are refused for some seconds.";
     NoEndpoint: System, 503, "server_error", true, "No pod of the fleet can take the request.";

@@ -65,5 +65,23 @@ pub const SYNTHETIC: &str = "x-tts-synthetic";
 pub const POOL: &str = "x-tts-pool";
 /// Milliseconds that the request waited for a synthesis thread.
 pub const QUEUE_MS: &str = "x-tts-queue-ms";
+/// In the trailer of a pod's answer, or in its head where all of it is known then:
+/// milliseconds of audio.
+pub const AUDIO_MS: &str = "x-tts-audio-ms";
+/// Requests that the caller may send in a minute.
+pub const LIMIT_REQUESTS: &str = "x-ratelimit-limit-requests";
+/// How many of them are left.
+pub const REMAINING_REQUESTS: &str = "x-ratelimit-remaining-requests";
+/// When all of them are there again if no more are sent, as in `1m20s`.
+pub const RESET_REQUESTS: &str = "x-ratelimit-reset-requests";
+/// Characters that the caller may have spoken in a day.
+pub const LIMIT_CHARACTERS: &str = "x-ratelimit-limit-characters";
+/// How many of them are left.
+pub const REMAINING_CHARACTERS: &str = "x-ratelimit-remaining-characters";
+/// When all of them are there again, as in `5h0m0s`.
+pub const RESET_CHARACTERS: &str = "x-ratelimit-reset-characters";
+/// `false` if the same request fails again however soon it is sent; OpenAI's
+/// clients heed it.
+pub const SHOULD_RETRY: &str = "x-should-retry";
 /// Attempts that it took.
 pub const ATTEMPTS: &str = "x-tts-attempts";

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lexicon::Lexicon;
+
 /// Port of requests and the report.
 pub const PORT: u16 = 8080;
 /// Port of `/healthz`, `/readyz` and `/metrics`.
@@ -89,6 +91,9 @@ pub struct MirroredRequest {
     /// How fast, as a ratio to the usual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<f32>,
+    /// How words of it are said.
+    #[serde(default, skip_serializing_if = "Lexicon::is_empty")]
+    pub lexicon: Lexicon,
 }
 
 impl fmt::Debug for MirroredRequest {
@@ -177,6 +182,7 @@ mod tests {
             model: None,
             voice: Some("heart".to_owned()),
             speed: None,
+            lexicon: Lexicon::new(),
         };
         assert_eq!(format!("{request:?}"), "MirroredRequest { bytes: 8, .. }");
         let json = serde_json::to_string(&request).unwrap();

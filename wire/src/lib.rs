@@ -7,6 +7,7 @@ pub mod error;
 pub mod gateway;
 pub mod headers;
 pub mod judge;
+pub mod lexicon;
 pub mod model;
 pub mod names;
 pub mod observability;

@@ -145,6 +145,9 @@ mod tests {
         }
         let speed = &schemas["SpeechRequest"]["properties"]["speed"];
         assert_eq!((&speed["minimum"], &speed["maximum"]), (&json!(0.25), &json!(4.0)));
+        let lexicon = &schemas["SpeechRequest"]["properties"]["lexicon"];
+        assert_eq!((&lexicon["type"], &lexicon["maxProperties"]), (&json!("object"), &json!(64)));
+        assert_eq!(lexicon["additionalProperties"]["type"], "string");
         assert_eq!(schemas["SpeechRequest"]["required"], json!(["input"]));
     }
 }

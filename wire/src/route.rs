@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::Aliases;
+use crate::{lexicon::Lexicon, names::Aliases};
 
 /// Key of the ConfigMap's data that holds the [`RouteTable`] as JSON.
 pub const ROUTE_KEY: &str = "route.json";
@@ -26,6 +26,9 @@ pub struct RouteTable {
     /// What is taken from clients, beside what the pods know.
     #[serde(default)]
     pub api: ApiRules,
+    /// How words are said, whoever asks, unless the request says otherwise.
+    #[serde(default, skip_serializing_if = "Lexicon::is_empty")]
+    pub lexicon: Lexicon,
     /// Bounds on the text.
     pub limits: TextLimits,
     /// How long to wait.
@@ -80,6 +83,39 @@ pub struct TierRoute {
     /// [`RouteTable::on_exhausted`] if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_exhausted: Option<OnExhausted>,
+    /// What each of its callers may have, who are told apart by their API keys;
+    /// all of them together where there are no keys.
+    #[serde(default, skip_serializing_if = "Quota::is_unbounded")]
+    pub quota: Quota,
+}
+
+/// What a caller may have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quota {
+    /// Requests for speech in any minute; as many as it likes if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
+    /// Unicode characters spoken in a day, from midnight to midnight in UTC; as
+    /// many as it likes if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters_per_day: Option<u64>,
+}
+
+impl Quota {
+    /// Whether it bounds nothing.
+    pub fn is_unbounded(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// This one, and where it bounds nothing the other.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            requests_per_minute: self.requests_per_minute.or(other.requests_per_minute),
+            characters_per_day: self.characters_per_day.or(other.characters_per_day),
+        }
+    }
 }
 
 fn equal_weight() -> u32 {

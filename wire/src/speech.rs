@@ -9,7 +9,11 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::{error::ErrorCode, names::Aliases};
+use crate::{
+    error::ErrorCode,
+    lexicon::{self, Lexicon, MOST_ENTRIES},
+    names::Aliases,
+};
 
 /// Body of `POST /v1/audio/speech`. Fields that mean nothing here are ignored, and
 /// named to the caller. Read with [`SpeechRequest::parse`], whose refusals do not
@@ -37,6 +41,12 @@ pub struct SpeechRequest {
     /// `audio` (default) or `sse`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_format: Option<String>,
+    /// Words of the text and how they are said: like other words (`"kubectl": "cube
+    /// control"`), or in the International Phonetic Alphabet between slashes
+    /// (`"GIF": "/dʒɪf/"`).
+    #[schemars(extend("maxProperties" = MOST_ENTRIES))]
+    #[serde(default, skip_serializing_if = "Lexicon::is_empty")]
+    pub lexicon: Lexicon,
     /// Fields that mean nothing here and yet ask for something, in the order of the
     /// alphabet; a name that is none is [`NAMELESS`]. At most [`MOST_IGNORED`].
     #[serde(skip)]
@@ -61,15 +71,16 @@ pub struct Refusal {
     pub param: Option<&'static str>,
 }
 
-const FIELDS: [&str; 7] =
-    ["model", "input", "voice", "response_format", "speed", "sample_rate", "stream_format"];
+const FIELDS: [&str; 8] =
+    ["model", "input", "voice", "response_format", "speed", "sample_rate", "stream_format", "lexicon"];
 
 impl SpeechRequest {
     /// Reads a body.
     ///
     /// # Errors
-    /// [`Refusal`] when the body is not JSON or not of this shape. Values are
-    /// not judged here: that is for the server that knows its model.
+    /// [`Refusal`] when the body is not JSON or not of this shape, or has a bad
+    /// entry of a lexicon. Other values are not judged here: that is for the server
+    /// that knows its model.
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
         let text = std::str::from_utf8(body).map_err(|error| {
             not_json(format!("The body is not valid UTF-8 from byte {} on.", error.valid_up_to()))
@@ -92,6 +103,7 @@ impl SpeechRequest {
             speed: take_speed(&mut fields)?,
             sample_rate: take_sample_rate(&mut fields)?,
             stream_format: take_string(&mut fields, "stream_format")?,
+            lexicon: take_lexicon(&mut fields)?,
             ignored: fields.ignored.into_iter().collect(),
         };
         Ok(request)
@@ -194,6 +206,40 @@ fn take_sample_rate(fields: &mut Fields) -> Result<Option<u32>, Refusal> {
             rate.map(Some).ok_or_else(|| bad_value("sample_rate", message))
         }
     }
+}
+
+/// Entries are told by their number: their words may be of the text.
+fn take_lexicon(fields: &mut Fields) -> Result<Lexicon, Refusal> {
+    let refused = |what: String| Err(bad_value("lexicon", what));
+    let entries = match fields.take("lexicon") {
+        None | Some(Value::Null) => return Ok(Lexicon::new()),
+        Some(Value::Object(entries)) => entries,
+        Some(_) => {
+            return refused(
+                "`lexicon` must be an object of words and how they are said, such as {\"kubectl\": \"cube control\"}."
+                    .to_owned(),
+            );
+        }
+    };
+    let count = entries.len();
+    if count > MOST_ENTRIES {
+        return refused(format!(
+            "`lexicon` has {count} entries; at most {MOST_ENTRIES} are taken: send those whose words are in the text."
+        ));
+    }
+    let mut lexicon = Lexicon::new();
+    for (word, pronunciation) in entries {
+        let place = lexicon.len() + 1;
+        let of = format!("Entry {place} of {count} of `lexicon`, in the order of the alphabet");
+        let Value::String(pronunciation) = pronunciation else {
+            return refused(format!("{of}: its pronunciation must be a string."));
+        };
+        if let Err(fault) = lexicon::read(&word, &pronunciation) {
+            return refused(format!("{of}: {fault}."));
+        }
+        lexicon.insert(word, pronunciation);
+    }
+    Ok(lexicon)
 }
 
 /// Whether a field with this value asks for anything.
@@ -435,6 +481,7 @@ mod tests {
             speed: Some(1.5),
             sample_rate: Some(16_000),
             stream_format: Some("sse".into()),
+            lexicon: [("C#".into(), "see sharp".into()), ("GIF".into(), "/dʒɪf/".into())].into(),
             ignored: Vec::new(),
         };
         let body = serde_json::to_vec(&request).unwrap();
@@ -449,6 +496,8 @@ mod tests {
             r#"{"input": "secret", "speed": "secret"}"#,
             r#"{"input": "secret", "sample_rate": "secret"}"#,
             r#"{"input": "secret", "voice": {"name": "secret"}}"#,
+            r#"{"input": "hi", "lexicon": {"secret": "/SECRET secret/"}}"#,
+            r#"{"input": "hi", "lexicon": {"secret": ["secret"]}}"#,
             r#""secret""#,
         ] {
             let refusal = refused(body);
@@ -462,6 +511,32 @@ mod tests {
             let refusal = refused(&format!(r#"{{"input": "hi", "sample_rate": {bad}}}"#));
             assert_eq!(refusal.param, Some("sample_rate"), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_lexicon_is_an_object_of_bounded_size_and_a_bad_entry_is_told_by_its_number() {
+        let parse = |lexicon: &str| {
+            SpeechRequest::parse(format!(r#"{{"input": "hi", "lexicon": {lexicon}}}"#).as_bytes())
+        };
+        for none in ["null", "{}"] {
+            assert_eq!(parse(none).unwrap().lexicon, Lexicon::new(), "{none}");
+        }
+        for (bad, told) in [
+            ("[]", "must be an object"),
+            (r#"{"b": "c", "a": 1}"#, "Entry 1 of 2"),
+            (r#"{"a": "b", "c": "/B/"}"#, "Entry 2 of 2"),
+            (r#"{"?": "b"}"#, "a letter or digit"),
+        ] {
+            let refusal = parse(bad).unwrap_err();
+            assert_eq!((refusal.code, refusal.param), (ErrorCode::InvalidParameter, Some("lexicon")));
+            assert!(refusal.message.contains(told), "{}", refusal.message);
+        }
+        let many = |count: usize| {
+            let entries: Vec<_> = (0..count).map(|n| format!(r#""w{n}": "x""#)).collect();
+            parse(&format!("{{{}}}", entries.join(",")))
+        };
+        assert_eq!(many(MOST_ENTRIES).unwrap().lexicon.len(), MOST_ENTRIES);
+        assert!(many(MOST_ENTRIES + 1).unwrap_err().message.contains("65 entries; at most 64"));
     }
 
     #[test]

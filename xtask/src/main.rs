@@ -4,6 +4,8 @@ mod bench;
 mod checks;
 mod demo;
 mod deny;
+mod fuzz;
+mod programs;
 mod run;
 
 use anyhow::{Result, bail};
@@ -38,6 +40,8 @@ enum Command {
     Test,
     /// Write the files that are derived from code: CRDs and the error table.
     Generate,
+    /// Look for inputs that break what must hold for any.
+    Fuzz(fuzz::Options),
     /// Measure, and print a table.
     Bench(bench::Options),
 }
@@ -49,6 +53,7 @@ fn main() -> Result<()> {
         Command::Down { tests } => down(if tests { TEST_CLUSTER } else { demo::CLUSTER }),
         Command::Test => checks::all(),
         Command::Generate => checks::generate(),
+        Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Bench(options) => bench::bench(&options),
     }
 }

@@ -29,7 +29,7 @@ fn built_in() -> Box<dyn SpeechModel> {
 
 fn speak(model: &dyn SpeechModel, text: &str) -> Result<Vec<f32>, SpeechError> {
     let mut samples = Vec::new();
-    let utterance = Utterance { text, voice: "heart", speed: 1.0 };
+    let utterance = Utterance { text, voice: "heart", speed: 1.0, lexicon: &[] };
     model.speak(&utterance, &mut |piece| {
         samples.extend_from_slice(piece);
         ControlFlow::Continue(())

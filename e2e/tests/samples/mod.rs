@@ -290,6 +290,11 @@ fn routing() -> Vec<Rule> {
             json!({"api": {"aliases": {"voices": {"alloy": "h".repeat(129)}}}}),
         ),
         rule(
+            "lexicon.entries takes words of 1 to 64 characters",
+            json!({"lexicon": {"entries": {"C#": "see sharp", "w".repeat(64): "x".repeat(256)}}}),
+            json!({"lexicon": {"entries": {"kubectl": ""}}}),
+        ),
+        rule(
             "api.cors.origins must be origins without a path",
             json!({"api": {"cors": {"origins": ["https://app.example.com:8443", "*", "app://local"]}}}),
             json!({"api": {"cors": {"origins": ["https://app.example.com/page"]}}}),

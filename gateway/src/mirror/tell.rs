@@ -28,11 +28,11 @@ pub(super) async fn tell(mut ticket: Ticket, body: Bytes, meant: Meant) {
 /// The format is the judge's to choose. It asks pods itself, to which nobody says
 /// what the fleet's own names mean.
 fn mirrored(body: &[u8], meant: &Meant) -> Option<Bytes> {
-    let SpeechRequest { model, input: text, voice, speed, .. } = SpeechRequest::parse(body).ok()?;
+    let SpeechRequest { model, input: text, voice, speed, lexicon, .. } = SpeechRequest::parse(body).ok()?;
     let model = model.filter(|_| !meant.served_model);
     let named = voice.as_ref().map(|voice| voice.name());
     let voice = meant.voice.as_deref().filter(|voice| !voice.is_empty()).or(named).map(str::to_owned);
-    serde_json::to_vec(&MirroredRequest { text, model, voice, speed }).ok().map(Bytes::from)
+    serde_json::to_vec(&MirroredRequest { text, model, voice, speed, lexicon }).ok().map(Bytes::from)
 }
 
 async fn post(mirroring: &Mirroring, body: Bytes) -> Fate {
@@ -63,14 +63,21 @@ mod tests {
         let body = json!({
             "model": "hibari", "input": "Hello.", "voice": {"id": "heart"}, "speed": 1.25,
             "response_format": "opus", "stream_format": "sse", "instructions": "",
+            "lexicon": {"hello": "hullo"},
         });
         let told = |meant: &Meant| -> Value {
             serde_json::from_slice(&mirrored(body.to_string().as_bytes(), meant).unwrap()).unwrap()
         };
+        let lexicon = json!({"hello": "hullo"});
         let meant = Meant { served_model: true, voice: Some("bella".to_owned()) };
-        assert_eq!(told(&meant), json!({"text": "Hello.", "voice": "bella", "speed": 1.25}));
+        assert_eq!(
+            told(&meant),
+            json!({"text": "Hello.", "voice": "bella", "speed": 1.25, "lexicon": lexicon})
+        );
         let told = told(&Meant::default());
-        assert_eq!(told, json!({"text": "Hello.", "model": "hibari", "voice": "heart", "speed": 1.25}));
+        let expected =
+            json!({"text": "Hello.", "model": "hibari", "voice": "heart", "speed": 1.25, "lexicon": lexicon});
+        assert_eq!(told, expected);
         assert_eq!(mirrored(b"no request", &Meant::default()), None);
     }
 }

@@ -27,8 +27,8 @@ use ttsfleet_serving::{Connections, Listener, serve};
 use ttsfleet_wire::{
     error::{ErrorBody, ErrorCode},
     route::{
-        ApiRules, OnExhausted, OnOverflow, PoolRoute, Retries, RouteTable, SlowCallBreaker, TextLimits,
-        TierFrom, TierRoute, Timeouts,
+        ApiRules, OnExhausted, OnOverflow, PoolRoute, Quota, Retries, RouteTable, SlowCallBreaker,
+        TextLimits, TierFrom, TierRoute, Timeouts,
     },
 };
 
@@ -43,6 +43,7 @@ pub(crate) fn table() -> RouteTable {
             pools: vec!["main".to_owned(), "backup".to_owned()],
             weight: 1,
             on_exhausted: None,
+            quota: Quota::default(),
         }],
         default_tier: "standard".to_owned(),
         tier_from: TierFrom::Nothing,
@@ -52,6 +53,7 @@ pub(crate) fn table() -> RouteTable {
         retries: Retries { attempts: 3, initial_backoff_ms: 10, max_backoff_ms: 20, budget_percent: 20 },
         breaker: SlowCallBreaker { threshold_ms: 200, ratio_percent: 50, recovery_ms: 5000 },
         on_exhausted: OnExhausted::EmptyAudio,
+        lexicon: [("kubectl".to_owned(), "cube control".to_owned())].into(),
         mirrors: vec![],
     }
 }

@@ -39,6 +39,28 @@ pub struct Utterance<'a> {
     pub voice: &'a str,
     /// Speaking rate, 0.25 to 4.0; 1.0 is the voice's own.
     pub speed: f32,
+    /// Words of the text that are said otherwise than the model would; of those that
+    /// are the same but for their case the first counts.
+    pub lexicon: &'a [Entry],
+}
+
+/// A word, or several that are one, and how it is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// As it is written, in any case.
+    pub word: String,
+    /// How it is said.
+    pub said: Said,
+}
+
+/// How a word is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// Like these words.
+    Like(String),
+    /// In the International Phonetic Alphabet. A word with a sound that the model
+    /// does not have is read as it stands.
+    Ipa(String),
 }
 
 /// A text as a model has read it.

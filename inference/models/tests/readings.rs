@@ -30,7 +30,7 @@ const LEAST_RATE_HELD_BACK: f64 = 0.9;
 /// Sounds without stress, pauses and gaps: letters are spelled in one word or
 /// in several.
 fn sounds(frontend: &Frontend, text: &str) -> String {
-    let reading = frontend.read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    let reading = frontend.read(text, &[]).unwrap_or_else(|error| panic!("{text:?}: {error}"));
     let joined: Vec<_> = reading.sentences().map(|sentence| sentence.phonemes.as_str()).collect();
     let joined = joined.join(" ");
     joined.chars().filter(|c| !c.is_whitespace() && !"ˈˌ,.;:!?—…“”()".contains(*c)).collect()

@@ -20,7 +20,7 @@ fn voice() -> Box<dyn SpeechModel> {
 }
 
 fn utterance(text: &str) -> Utterance<'_> {
-    Utterance { text, voice: "heart", speed: 1.0 }
+    Utterance { text, voice: "heart", speed: 1.0, lexicon: &[] }
 }
 
 /// Everything the sink is given, call by call.

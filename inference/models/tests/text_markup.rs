@@ -8,7 +8,7 @@ use std::{
 
 use proptest::prelude::*;
 use ttsfleet_models::{
-    ModelFolder,
+    Entry, ModelFolder, Said,
     hibari::text::{Frontend, Part, Reading},
 };
 
@@ -18,11 +18,19 @@ static FRONTEND: LazyLock<Frontend> = LazyLock::new(|| {
 });
 
 fn read(text: &str) -> Reading {
-    FRONTEND.read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
+    read_with(&[], text)
+}
+
+fn read_with(lexicon: &[Entry], text: &str) -> Reading {
+    FRONTEND.read(text, lexicon).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
 fn phonemes(text: &str) -> Vec<String> {
-    read(text).sentences().map(|sentence| sentence.phonemes.clone()).collect()
+    phonemes_of(&read(text))
+}
+
+fn phonemes_of(reading: &Reading) -> Vec<String> {
+    reading.sentences().map(|sentence| sentence.phonemes.clone()).collect()
 }
 
 #[track_caller]
@@ -104,11 +112,93 @@ fn pauses_and_rates_are_parts_of_their_own() {
     assert_eq!((&fast.phonemes, *rate), (&phonemes("b.")[0], 1.55));
 }
 
+fn like(word: &str, words: &str) -> Entry {
+    Entry { word: word.to_owned(), said: Said::Like(words.to_owned()) }
+}
+
+fn ipa(word: &str, phonemes: &str) -> Entry {
+    Entry { word: word.to_owned(), said: Said::Ipa(phonemes.to_owned()) }
+}
+
+#[test]
+fn a_word_of_the_lexicon_sounds_like_the_words_it_is_said_like() {
+    let lexicon = [
+        like("kubectl", "cube control"),
+        like("C#", "see sharp"),
+        like("GPT-4o", "gee pee tee four oh"),
+        like("k8s", "kates"),
+        like("世界", "the world"),
+        like("3.5", "three and a half"),
+        like("read", "written"),
+    ];
+    for (text, plain) in [
+        ("Kubectl runs. Use kubectl's help.", "Cube control runs. Use cube control's help."),
+        ("## **kubectl**\n\n`kubectl get`, kube**ctl**", "Cube control.\n\ncube control get, cube control"),
+        (
+            "C#, F# and GPT\u{2011}4o on K8S: 3.5",
+            "See sharp, F# and gee pee tee four oh on kates: three and a half",
+        ),
+        ("Hello 世界", "Hello the world"),
+        ("<speak>kubectl <sub alias=\"k8s\">kubectl</sub>, k8s</speak>", "cube control k8s, kates"),
+        ("```sh\nkubectl\n```\nkubectl", "Code block.\n\ncube control"),
+        ("<speak><say-as interpret-as=\"characters\">read</say-as></speak>", "R.E.A.D"),
+        ("kubectl.[pause:1s] k8s", "cube control.[pause:1s] kates"),
+    ] {
+        let reading = read_with(&lexicon, text);
+        assert_eq!(phonemes_of(&reading), phonemes(plain), "{text:?} against {plain:?}");
+        assert_eq!(reading.skipped_chars, 0, "{text}");
+    }
+}
+
+#[test]
+fn phonemes_of_the_lexicon_are_said_as_they_are_given() {
+    let lexicon = [ipa("pecan", "pɪˈkɑːn"), ipa("click", "ǃ")];
+    let reading = read_with(&lexicon, "I say Pecan, not nut.");
+    let document = "<speak>I say <phoneme ph=\"pɪˈkɑːn\">pecan</phoneme>, not nut.</speak>";
+    assert_eq!(phonemes_of(&reading), phonemes(document));
+    assert_eq!(phonemes_of(&read_with(&lexicon, "a click")), phonemes("a click"));
+    let wrapped = phonemes_of(&read_with(&lexicon, "I say\npecan, not nut."));
+    assert_eq!(wrapped, phonemes(document), "a line's break ends no sentence");
+    let [owned] = &phonemes_of(&read_with(&lexicon, "the pecan's shell"))[..] else { panic!("not one") };
+    assert!(owned.contains("pɪkˈɑnz "), "{owned}");
+}
+
 /// All that is said, and how long that took.
 fn timed(text: &str) -> (Reading, Duration) {
+    timed_with(&[], text)
+}
+
+fn timed_with(lexicon: &[Entry], text: &str) -> (Reading, Duration) {
     LazyLock::force(&FRONTEND);
     let started = Instant::now();
-    (read(text), started.elapsed())
+    (read_with(lexicon, text), started.elapsed())
+}
+
+/// What is said of a text is at most as long again as the longest one that is taken.
+#[test]
+fn hostile_lexicons_come_to_little_and_take_little_time() {
+    let same = |said: fn(&str, &str) -> Entry, long: &str| -> Vec<Entry> {
+        (1..=64).map(|length| said(&"a ".repeat(length)[..length], long)).collect()
+    };
+    let long = "a".repeat(256);
+    for lexicon in [
+        same(like, &long),
+        same(like, &"a ".repeat(128)),
+        same(like, &"<speak>[pause:10s]*".repeat(13)),
+        same(ipa, &"ə".repeat(100)),
+        vec![like("a", "9".repeat(256).as_str())],
+        vec![like("pause", "[pause:10s]"), like("10s", "<break/>"), like("a", "[pause:10s]")],
+    ] {
+        for unit in ["a", "a ", "a\u{301}", "a <b>a</b>", "[pause:10s]", "a[", "a \n"] {
+            let text = unit.repeat(4096 / unit.chars().count());
+            let (reading, spent) = timed_with(&lexicon, &text);
+            assert!(spent < Duration::from_secs(10), "{unit:?} took {spent:?}");
+            let silence: Duration = reading.parts.iter().map(pause).sum();
+            assert!(silence <= Duration::from_secs(60), "{unit:?}: {silence:?}");
+            let said: usize = reading.sentences().map(|sentence| sentence.phonemes.len()).sum();
+            assert!(said <= 40 * 2 * 4096, "{unit:?}: {said}");
+        }
+    }
 }
 
 #[test]
@@ -189,9 +279,31 @@ proptest! {
     }
 
     #[test]
+    fn any_lexicon_is_said_in_any_mix_of_marks_within_bounds(
+        lexicon in prop::collection::vec(("[a-zÄß#.+\\[\\]:1' -]{1,6}", "[a-zÄ<>*\\[\\]:1 \u{e000}-]{0,12}", any::<bool>()), 0..6),
+        text in "(<speak>)?((</?(b|p|s|sub|say-as|phoneme|br)( (alias|ph|interpret-as)=[\"']?[a-z1]{0,5}[\"']?)?/?>)|[a-zÄß]{1,3}[ #'-]|[*_`#>\\[\\]&;<]|\\[pause:1s\\]|\n|\u{e000}){0,40}"
+    ) {
+        let entry = |(word, said, phonemes): &(String, String, bool)| {
+            if *phonemes { ipa(word, said) } else { like(word, said) }
+        };
+        let lexicon: Vec<Entry> = lexicon.iter().map(entry).collect();
+        let (reading, spent) = timed_with(&lexicon, &text);
+        prop_assert!(spent < Duration::from_secs(5));
+        let silence: Duration = reading.parts.iter().map(pause).sum();
+        prop_assert!(silence <= Duration::from_secs(60));
+        for sentence in reading.sentences() {
+            prop_assert!(!sentence.phonemes.is_empty());
+            let stands_in = sentence.phonemes.contains(|c| ('\u{e000}'..='\u{f8ff}').contains(&c));
+            prop_assert!(!stands_in);
+        }
+    }
+
+    #[test]
     fn words_without_marks_are_read_letter_by_letter(text in "([A-Za-z]{1,8}[,.!?]? ){1,12}") {
         // Nothing of it is a mark, with or without a look at it.
         let looked_at = format!("{text}\\");
-        prop_assert_eq!(phonemes(&text).join(" "), phonemes(&looked_at).join(" "));
+        // An abbreviation that ends a text ends a sentence, too.
+        let said = |text: &str| phonemes(text).join(" ").trim_end_matches('.').to_owned();
+        prop_assert_eq!(said(&text), said(&looked_at));
     }
 }

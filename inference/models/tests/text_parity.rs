@@ -35,7 +35,7 @@ fn phonemes_agree_with_the_python_package() {
     let (mut errors, mut phonemes, mut different) = (0, 0, BTreeSet::new());
     for line in reference.lines().filter(|line| !line.contains(ZEROTH)) {
         let (text, expected) = line.split_once('\t').unwrap();
-        let reading = frontend.read(text).unwrap();
+        let reading = frontend.read(text, &[]).unwrap();
         let sentences: Vec<_> = reading.sentences().map(|sentence| sentence.phonemes.as_str()).collect();
         let actual = sentences.join(" ");
         let distance = edit_distance(&actual, expected);

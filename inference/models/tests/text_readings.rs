@@ -20,7 +20,7 @@ static FRONTEND: LazyLock<Frontend> = LazyLock::new(|| {
 });
 
 fn read(text: &str) -> Reading {
-    FRONTEND.read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
+    FRONTEND.read(text, &[]).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
 fn sentences(text: &str) -> Vec<Sentence> {
@@ -223,7 +223,7 @@ fn long_input_takes_time_in_proportion() {
         "a", "!", "1", "a-", "'", "1,", "word ", "3/4 ", "a.b.", "“", "1-2-", "é", "A", "‘", "[a", "1:", "- ",
     ] {
         let started = std::time::Instant::now();
-        let _ = FRONTEND.read(&unit.repeat(10_000 / unit.len()));
+        let _ = FRONTEND.read(&unit.repeat(10_000 / unit.len()), &[]);
         let elapsed = started.elapsed();
         eprintln!("{unit:?} {elapsed:?}");
         assert!(elapsed.as_secs() < 30, "{unit:?} took {elapsed:?}");

@@ -12,7 +12,7 @@ fn speaking_starts_no_threads() {
     let before = threads();
     let text =
         "The brontosaur Zyxgrobulon read a very long and very quiet book about the weather in the valley.";
-    let utterance = Utterance { text, voice: "heart", speed: 1.0 };
+    let utterance = Utterance { text, voice: "heart", speed: 1.0, lexicon: &[] };
     model.speak(&utterance, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(threads(), before);
 }

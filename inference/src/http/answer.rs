@@ -5,16 +5,18 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::Response,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{Stream, stream};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use serde_json::{Value, json};
 use ttsfleet_serving::{Failure, Record};
 use ttsfleet_wire::{
     audio::AudioFormat,
-    headers::{SAMPLE_RATE, SYNTHETIC},
+    headers::{AUDIO_MS, SAMPLE_RATE, SYNTHETIC},
 };
 
 use super::{failures::inference, order::Order};
@@ -125,11 +127,14 @@ impl Playback {
             match tokio::time::timeout_at(patience, self.next()).await {
                 Ok(Event::Audio(bytes)) => data.extend_from_slice(&bytes),
                 Ok(Event::Failed(failure)) => return Err(failure),
-                Ok(Event::Done(_)) => {
+                Ok(Event::Done(spoken)) => {
                     self.served.answered(self.first_audio);
                     let length = u32::try_from(data.len()).ok();
                     data.splice(0..0, self.wav_header(length));
-                    return Ok(self.response(Body::from(data)));
+                    let mut response = self.response(Body::from(data));
+                    response.headers_mut().insert(AUDIO_MS, milliseconds(&spoken));
+                    response.headers_mut().remove(header::TRAILER);
+                    return Ok(response);
                 }
                 Err(_) => break,
             }
@@ -148,10 +153,10 @@ impl Playback {
         let rest = stream::unfold(Some(self), |playback| async {
             let mut playback = playback?;
             match playback.next().await {
-                Event::Audio(bytes) => Some((Ok(bytes), Some(playback))),
-                Event::Done(_) => {
+                Event::Audio(bytes) => Some((Ok(Frame::data(bytes)), Some(playback))),
+                Event::Done(spoken) => {
                     playback.served.answered(playback.first_audio);
-                    None
+                    Some((Ok(length(&spoken)), None))
                 }
                 Event::Failed(failure) => {
                     playback.fail(&failure);
@@ -161,7 +166,7 @@ impl Playback {
                 }
             }
         });
-        headers.map(|_| streamed(Ok(first), rest))
+        headers.map(|_| streamed(first, rest))
     }
 
     /// The file in events.
@@ -174,22 +179,24 @@ impl Playback {
             start.extend(self.wav_header(None));
         }
         start.extend_from_slice(&first);
-        let rest = stream::unfold(Some(self), |playback| async {
-            let mut playback = playback?;
-            let (event, rest) = match playback.next().await {
-                Event::Audio(bytes) => (delta(&bytes), Some(playback)),
-                Event::Done(spoken) => {
-                    playback.served.answered(playback.first_audio);
-                    (done(&spoken, &playback), None)
-                }
-                Event::Failed(failure) => {
-                    playback.fail(&failure);
-                    (error(&failure, playback.record.request_id()), None)
-                }
+        let rest = stream::unfold(Some(Saying::Goes(self)), |playback| async {
+            let (frame, rest) = match playback? {
+                Saying::Ended(spoken) => (length(&spoken), None),
+                Saying::Goes(mut playback) => match playback.next().await {
+                    Event::Audio(bytes) => (Frame::data(delta(&bytes)), Some(Saying::Goes(playback))),
+                    Event::Done(spoken) => {
+                        playback.served.answered(playback.first_audio);
+                        (Frame::data(done(&spoken, &playback)), Some(Saying::Ended(spoken)))
+                    }
+                    Event::Failed(failure) => {
+                        playback.fail(&failure);
+                        (Frame::data(error(&failure, playback.record.request_id())), None)
+                    }
+                },
             };
-            Some((Ok(event), rest))
+            Some((Ok(frame), rest))
         });
-        headers.map(|_| streamed(Ok(delta(&start)), rest))
+        headers.map(|_| streamed(delta(&start), rest))
     }
 
     /// The answer has begun, so that its failure can only break it off.
@@ -211,18 +218,32 @@ impl Playback {
         if let Some(Ok(marks)) = self.marks.as_ref().map(|marks| marks.header().parse()) {
             response.headers_mut().insert(SYNTHETIC, marks);
         }
+        response.headers_mut().insert(header::TRAILER, HeaderValue::from_static(AUDIO_MS));
         // A proxy of nginx's kind would else keep the stream back.
         response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
         response
     }
 }
 
-fn streamed(
-    first: Result<Bytes, CutOff>,
-    rest: impl Stream<Item = Result<Bytes, CutOff>> + Send + 'static,
-) -> Body {
+/// How far events have come.
+enum Saying {
+    Goes(Playback),
+    /// All has been said; what was made is told in the trailer.
+    Ended(Spoken),
+}
+
+fn streamed(first: Bytes, rest: impl Stream<Item = Result<Frame<Bytes>, CutOff>> + Send + 'static) -> Body {
     use futures::StreamExt;
-    Body::from_stream(stream::iter([first]).chain(rest))
+    Body::new(StreamBody::new(stream::iter([Ok(Frame::data(first))]).chain(rest)))
+}
+
+/// The answer's trailer.
+fn length(spoken: &Spoken) -> Frame<Bytes> {
+    Frame::trailers(HeaderMap::from_iter([(HeaderName::from_static(AUDIO_MS), milliseconds(spoken))]))
+}
+
+fn milliseconds(spoken: &Spoken) -> HeaderValue {
+    (spoken.audio.as_millis() as u64).into()
 }
 
 fn event(data: &Value) -> Bytes {

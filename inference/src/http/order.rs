@@ -1,10 +1,11 @@
 //! From a request as sent to an order as checked. No I/O.
 
-use ttsfleet_models::{Manifest, Utterance};
+use ttsfleet_models::{Entry, Manifest, Said, Utterance};
 use ttsfleet_serving::Failure;
 use ttsfleet_wire::{
     audio::{AudioFormat, SAMPLE_RATES},
     error::ErrorCode,
+    lexicon::{self, Lexicon, Pronunciation},
     names::Meant,
     speech::SpeechRequest,
 };
@@ -20,6 +21,7 @@ pub(super) struct Order {
     pub(super) cut_from: Option<usize>,
     pub(super) voice: String,
     pub(super) speed: f32,
+    pub(super) lexicon: Vec<Entry>,
     pub(super) format: AudioFormat,
     /// Samples a second that are sent.
     pub(super) sample_rate: u32,
@@ -44,6 +46,7 @@ impl Order {
             cut_from: sent_chars.filter(|&sent| sent > chars),
             voice: choose_voice(request.voice.as_ref().map(|voice| voice.name()), meant, manifest)?,
             speed: check_speed(request.speed.unwrap_or(1.0))?,
+            lexicon: entries(&request.lexicon),
             format,
             sample_rate: choose_rate(request.sample_rate, format, manifest.sample_rate)?,
             events: check_stream_format(request.stream_format.as_deref())?,
@@ -52,7 +55,7 @@ impl Order {
     }
 
     pub(super) fn utterance(&self) -> Utterance<'_> {
-        Utterance { text: &self.text, voice: &self.voice, speed: self.speed }
+        Utterance { text: &self.text, voice: &self.voice, speed: self.speed, lexicon: &self.lexicon }
     }
 }
 
@@ -99,6 +102,18 @@ fn check_speed(speed: f32) -> Result<f32, Failure> {
         return Ok(speed);
     }
     Err(parameter("speed", "`speed` must be from 0.25 to 4.0."))
+}
+
+/// Of a request that was read, all are good.
+fn entries(lexicon: &Lexicon) -> Vec<Entry> {
+    let entry = |(word, pronunciation): (&String, &String)| {
+        let said = match lexicon::read(word, pronunciation).ok()? {
+            Pronunciation::Respelling(words) => Said::Like(words.to_owned()),
+            Pronunciation::Phonemes(phonemes) => Said::Ipa(phonemes.to_owned()),
+        };
+        Some(Entry { word: word.clone(), said })
+    };
+    lexicon.iter().filter_map(entry).collect()
 }
 
 fn choose_format(name: Option<&str>) -> Result<AudioFormat, Failure> {

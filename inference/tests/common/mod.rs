@@ -301,6 +301,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// Whether the answer came to the end that its headers announce.
     pub(crate) whole: bool,
+    /// What came behind the last chunk.
+    pub(crate) trailer: String,
 }
 
 impl Answer {
@@ -323,9 +325,12 @@ impl Answer {
         let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(bytes)));
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head[9..12].parse().unwrap();
-        let mut answer = Self { status, head, body: bytes[end + 4..].to_vec(), whole: false };
+        let mut answer =
+            Self { status, head, body: bytes[end + 4..].to_vec(), whole: false, trailer: String::new() };
         if answer.header("transfer-encoding") == Some("chunked") {
-            (answer.body, answer.whole) = unchunk(&answer.body);
+            let (body, trailer) = unchunk(&answer.body);
+            (answer.body, answer.whole) = (body, trailer.is_some());
+            answer.trailer = trailer.unwrap_or_default();
         } else {
             let length = answer.header("content-length").map(|length| length.parse().unwrap());
             answer.whole = length == Some(answer.body.len());
@@ -334,17 +339,18 @@ impl Answer {
     }
 }
 
-fn unchunk(mut rest: &[u8]) -> (Vec<u8>, bool) {
+/// The body, and the trailer if it has come to that.
+fn unchunk(mut rest: &[u8]) -> (Vec<u8>, Option<String>) {
     let mut body = Vec::new();
     loop {
-        let Some(line) = rest.windows(2).position(|two| two == b"\r\n") else { return (body, false) };
+        let Some(line) = rest.windows(2).position(|two| two == b"\r\n") else { return (body, None) };
         let size = std::str::from_utf8(&rest[..line]).unwrap();
         let size = usize::from_str_radix(size, 16).unwrap();
         rest = &rest[line + 2..];
         if size == 0 {
-            return (body, true);
+            return (body, Some(String::from_utf8(rest.to_vec()).unwrap()));
         }
-        let Some(chunk) = rest.get(..size + 2) else { return (body, false) };
+        let Some(chunk) = rest.get(..size + 2) else { return (body, None) };
         body.extend_from_slice(&chunk[..size]);
         rest = &rest[size + 2..];
     }

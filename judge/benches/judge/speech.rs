@@ -85,7 +85,7 @@ impl Speech {
         let manifest = self.0.manifest();
         let voice = manifest.voices.first().context("the voice has no name")?;
         let mut samples = Vec::new();
-        self.0.speak(&Utterance { text, voice, speed }, &mut |part| {
+        self.0.speak(&Utterance { text, voice, speed, lexicon: &[] }, &mut |part| {
             samples.extend_from_slice(part);
             ControlFlow::Continue(())
         })?;

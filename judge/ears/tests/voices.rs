@@ -25,7 +25,7 @@ fn speak(version: &'static str) -> Vec<Clip> {
     let voice = ttsfleet_models::load(&ModelFolder::open(&variant.folder).unwrap()).unwrap();
     let speak = |text| {
         let mut samples = Vec::new();
-        let utterance = Utterance { text, voice: "heart", speed: 1.0 };
+        let utterance = Utterance { text, voice: "heart", speed: 1.0, lexicon: &[] };
         let mut sink = |part: &[f32]| {
             samples.extend_from_slice(part);
             ControlFlow::Continue(())

@@ -41,6 +41,12 @@ pub fn events(
     {
         events.push(event(EventType::Warning, "Adjusted", message));
     }
+    // What is wrong with entries is told anew whenever it is something else.
+    let lexicon =
+        is(ConditionType::LexiconApplied).filter(|found| was(ConditionType::LexiconApplied) != Some(*found));
+    if let Some((false, reason, message)) = lexicon {
+        events.push(event(EventType::Warning, reason, message));
+    }
     let became_ready = matches!(is(ConditionType::Ready), Some((true, ..)))
         && !matches!(was(ConditionType::Ready), Some((true, ..)));
     if became_ready {

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod events;
 pub mod failures;
 pub mod identity;
+pub mod lexicon;
 pub mod models;
 pub mod ownership;
 pub mod pods;

@@ -17,6 +17,7 @@ use super::account::{self, Account};
 use super::apply::{Applier, ApplyError, Changes, Unwritten};
 use super::build::{PoolPlan, Settings, build};
 use super::failures::Failures;
+use super::lexicon::{self, Applied};
 use super::models::{self, Memory};
 use super::repairs::Repairs;
 use super::status::{self, PoolProgress, Problem, View};
@@ -130,7 +131,8 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
     let seen = pass.fleet.as_ref().map(|fleet| look(&context, fleet, &live, &pass.account, now));
     let Seen { problems, unreached, recheck: look_again } = seen.unwrap_or_default();
     let known = pass.obstacle.iter().chain(&pass.trial).chain(&problems);
-    let recheck = [recheck(known, now), look_again, pass.recheck].into_iter().flatten().min();
+    let of_lexicon = lexicon::recheck(&object.spec.lexicon);
+    let recheck = [recheck(known, now), look_again, pass.recheck, of_lexicon].into_iter().flatten().min();
     let status = status::derive(&View {
         object: &object,
         deployments: &live.deployments,
@@ -140,6 +142,7 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
         unreached,
         models: std::mem::take(&mut pass.models),
         adjusted: &pass.changes.adjusted,
+        lexicon: pass.lexicon.take(),
         now,
     });
     let written = write_status(&context, &object, &status).await;
@@ -205,6 +208,7 @@ struct Pass {
     failed: Option<Error>,
     changes: Changes,
     models: Vec<PoolProgress>,
+    lexicon: Option<Applied>,
     notes: Vec<Note>,
     recheck: Option<Duration>,
 }
@@ -242,13 +246,13 @@ impl Pass {
 async fn carry_out(
     context: &Context,
     object: &TtsDeployment,
-    fleet: Fleet,
+    mut fleet: Fleet,
     live: &mut Live,
     now: Timestamp,
 ) -> Pass {
     let mut pass = Pass { account: account::examine(&fleet, live), ..Pass::default() };
     let tells_all = context.failures.in_a_row(object) >= FAILURES_TOLD;
-    match work(context, object, &fleet, live, &mut pass, now).await {
+    match work(context, object, &mut fleet, live, &mut pass, now).await {
         Ok(unwritten) => pass.note(unwritten, tells_all),
         Err(error) => pass.fail(error, tells_all),
     }
@@ -264,12 +268,13 @@ async fn carry_out(
 async fn work(
     context: &Context,
     object: &TtsDeployment,
-    fleet: &Fleet,
+    fleet: &mut Fleet,
     live: &mut Live,
     pass: &mut Pass,
     now: Timestamp,
 ) -> Result<Vec<Unwritten>, Error> {
     live.volumes = volumes::trouble(context, fleet, &live.pods, now).await;
+    pass.lexicon = lexicon::examine(&context.client, &object.spec.lexicon, fleet, live).await?;
     let pools = models::examine(context, object, fleet, live, now).await?;
     let plans: Vec<PoolPlan> = pools.iter().map(|pool| pool.plan.clone()).collect();
     let wanted = build(fleet, &context.settings, &plans, pass.account.stamp.as_deref())?;

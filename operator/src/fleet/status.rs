@@ -11,12 +11,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use ttsfleet_crds::conditions::{ConditionType, Reason};
 use ttsfleet_crds::{
-    GatewayStatus, Pool, PoolStatus, RolloutPhase, RolloutStatus, TtsDeployment, TtsDeploymentStatus,
+    GatewayStatus, Lexicon, Pool, PoolStatus, RolloutPhase, RolloutStatus, TtsDeployment, TtsDeploymentStatus,
 };
 use ttsfleet_wire::model::ModelRecord;
 
 use super::apply::Adjusted;
 use super::build::labels;
+use super::lexicon::Applied;
 use crate::rollout::{Progress, Quality};
 
 /// Fields of an object that are named in a condition.
@@ -52,6 +53,9 @@ pub struct View<'a> {
     pub models: Vec<PoolProgress>,
     /// What the API server makes something else of; likewise.
     pub adjusted: &'a [Adjusted],
+    /// What is used of the lexicon; none where that was not looked at, and what was
+    /// said of it before stays.
+    pub lexicon: Option<Applied>,
     /// The time.
     pub now: Timestamp,
 }
@@ -108,9 +112,13 @@ pub fn derive(view: &View<'_>) -> TtsDeploymentStatus {
         .into_iter()
         .map(|finding| condition(finding, previous, object.metadata.generation, view.now))
         .collect();
-    if view.models.is_empty() {
-        let kept = [ConditionType::QualityGate, ConditionType::Adjusted].map(|type_| type_.to_string());
-        conditions.extend(previous.iter().filter(|condition| kept.contains(&condition.type_)).cloned());
+    let unseen = [
+        view.models.is_empty().then_some(ConditionType::QualityGate),
+        view.models.is_empty().then_some(ConditionType::Adjusted),
+        is_unseen(view).then_some(ConditionType::LexiconApplied),
+    ];
+    for type_ in unseen.into_iter().flatten().map(|type_| type_.to_string()) {
+        conditions.extend(previous.iter().find(|condition| condition.type_ == type_).cloned());
     }
     let pools = object.spec.pools.iter().zip(&counts.pools);
     let pools: Vec<PoolStatus> = pools.map(|(pool, count)| pool_status(view, pool, count)).collect();
@@ -231,7 +239,7 @@ fn findings(view: &View<'_>, counts: &Counts) -> Vec<Finding> {
         message,
     });
     let of_models = models::quality(view).into_iter().chain(adjusted(view));
-    all.chain(of_models).chain(unmarked(view.object)).collect()
+    all.chain(of_models).chain(unmarked(view.object)).chain(lexicon(view)).collect()
 }
 
 /// That objects are not as written is worth knowing, and no fault where it is meant.
@@ -266,6 +274,28 @@ fn unmarked(object: &TtsDeployment) -> Option<Finding> {
         message,
     };
     (!object.spec.marking.enabled).then_some(finding)
+}
+
+/// Whether there is a lexicon that was not looked at.
+fn is_unseen(view: &View<'_>) -> bool {
+    view.lexicon.is_none() && view.object.spec.lexicon != Lexicon::default()
+}
+
+/// Which entries are left out, and why. What is said of words does not make a fleet
+/// any less ready.
+fn lexicon(view: &View<'_>) -> Option<Finding> {
+    let Applied { entries, trouble } = view.lexicon.as_ref()?;
+    let used = match entries.len() {
+        1 => "1 entry is used.".to_owned(),
+        count => format!("{count} entries are used."),
+    };
+    let words = trouble.iter().map(|(_, words)| words.as_str());
+    Some(Finding {
+        type_: ConditionType::LexiconApplied,
+        status: Some(trouble.is_empty()),
+        reason: trouble.first().map_or(Reason::EntriesApplied, |(reason, _)| *reason),
+        message: words.chain([used.as_str()]).collect::<Vec<_>>().join(" "),
+    })
 }
 
 /// The worst is the reason, and hides none of the others.

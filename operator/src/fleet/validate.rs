@@ -312,7 +312,7 @@ fn model_record(pool: &Pool) -> ModelRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ttsfleet_crds::{SecretRef, Tier};
+    use ttsfleet_crds::{Quota, SecretRef, Tier};
     use ttsfleet_wire::route::{TierFrom, TierRoute};
 
     fn validated(change: impl FnOnce(&mut TtsDeploymentSpec)) -> Result<Fleet, Invalid> {
@@ -330,6 +330,7 @@ mod tests {
             pools: pools.iter().map(|&pool| pool.to_owned()).collect(),
             weight: 1,
             on_exhausted: None,
+            quota: None,
         }
     }
 
@@ -338,10 +339,26 @@ mod tests {
     }
 
     #[test]
+    fn a_tiers_quota_is_what_each_of_its_callers_may_have() {
+        let quota = Quota { requests_per_minute: Some(60), characters_per_day: Some(1_000_000) };
+        let tiers = vec![Tier { quota: Some(quota), ..tier("paid", &["main"]) }, tier("free", &["main"])];
+        let route = validated(|spec| spec.routing.tiers = tiers.clone()).expect("valid").gateway.route;
+        let quotas =
+            route.tiers.iter().map(|tier| (tier.quota.requests_per_minute, tier.quota.characters_per_day));
+        assert_eq!(quotas.collect::<Vec<_>>(), [(Some(60), Some(1_000_000)), (None, None)]);
+    }
+
+    #[test]
     fn without_tiers_there_is_one_with_all_pools_in_order() {
         let route = validated(two_pools).expect("valid").gateway.route;
         let pools = vec!["main".to_owned(), "backup".to_owned()];
-        let tier = TierRoute { name: "standard".to_owned(), pools, weight: 1, on_exhausted: None };
+        let tier = TierRoute {
+            name: "standard".to_owned(),
+            pools,
+            weight: 1,
+            on_exhausted: None,
+            quota: Default::default(),
+        };
         assert_eq!(route.tiers, [tier]);
         assert_eq!((route.default_tier.as_str(), route.tier_from), ("standard", TierFrom::Nothing));
         assert_eq!(route.pools[1].service, "narrator-backup");

@@ -132,3 +132,14 @@ fn a_fleet_that_nobody_has_seen_is_said_to_be_so() {
     fleet.status = None;
     assert!(plain(&fleet, &[]).contains("the operator has not seen it yet"));
 }
+
+#[test]
+fn a_lexicon_is_told_of_where_something_is_wrong_with_it() {
+    let pool = json!({"name": "main", "replicas": 2, "ready": 2});
+    let told = |status: &str, reason: &str| {
+        plain(&fleet(&pool, &json!([condition("LexiconApplied", status, reason, "Left out: k8s.")])), &[])
+    };
+    let bad = told("False", "InvalidEntries");
+    assert!(bad.contains("Lexicon: ✖ InvalidEntries: Left out: k8s."), "{bad}");
+    assert!(!told("True", "EntriesApplied").contains("Lexicon"));
+}

@@ -78,7 +78,7 @@ impl Options {
 
 /// Speaks with our own voice. What the check takes is the share of the text.
 fn speak(model: &dyn SpeechModel, text: &str) -> anyhow::Result<Timing> {
-    let utterance = Utterance { text, voice: "heart", speed: 1.0 };
+    let utterance = Utterance { text, voice: "heart", speed: 1.0, lexicon: &[] };
     let start = Instant::now();
     model.read(&utterance)?;
     let spelled = start.elapsed().as_secs_f64();

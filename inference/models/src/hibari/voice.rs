@@ -75,7 +75,7 @@ impl SpeechModel for Hibari {
                 known: known.clone(),
             });
         }
-        let Reading { parts, skipped_chars } = self.frontend.read(utterance.text)?;
+        let Reading { parts, skipped_chars } = self.frontend.read(utterance.text, utterance.lexicon)?;
         let mut parts: Vec<Part> = parts.into_iter().map(|part| as_asked(part, utterance.speed)).collect();
         if is_too_short(&parts) {
             parts.push(Part::Pause(WORDLESS));

@@ -112,7 +112,7 @@ fn load(parent: &Path, version: &'static str) -> Result<Box<dyn SpeechModel>> {
 
 fn speak(voice: &dyn SpeechModel, text: &str, speed: f32) -> Result<Clip> {
     let mut samples = Vec::new();
-    let utterance = Utterance { text, voice: "heart", speed };
+    let utterance = Utterance { text, voice: "heart", speed, lexicon: &[] };
     voice.speak(&utterance, &mut |part| {
         samples.extend_from_slice(part);
         ControlFlow::Continue(())

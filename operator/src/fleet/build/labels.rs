@@ -111,10 +111,10 @@ pub(super) fn short_digest(text: &str) -> String {
 }
 
 /// The text by which the gateway selects the EndpointSlices of all that it
-/// sends requests to.
+/// sends requests to, and of the other gateways.
 pub fn endpoints_selector(fleet: &str) -> String {
     let (key, name) = NAME;
-    format!("{key}={name},{INSTANCE}={fleet},{COMPONENT} in ({INFERENCE},{JUDGE})")
+    format!("{key}={name},{INSTANCE}={fleet},{COMPONENT} in ({INFERENCE},{JUDGE},{GATEWAY})")
 }
 
 /// A selector as `kubectl` and the scale subresource write it.

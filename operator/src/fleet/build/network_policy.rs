@@ -36,7 +36,8 @@ pub(super) fn of_pods(fleet: &Fleet, settings: &Settings, plans: &[PoolPlan]) ->
 }
 
 /// Of the gateway. In: speech, health and metrics from anywhere. Out: name
-/// resolution, the speech servers, the judges, the API server, where traces go.
+/// resolution, the speech servers, the judges, the other gateways, the API server,
+/// where traces go.
 pub(super) fn of_gateway(fleet: &Fleet) -> NetworkPolicy {
     let to_parts = |names, ports: &[(&str, u16)]| NetworkPolicyEgressRule {
         to: Some(vec![parts(fleet, names)]),
@@ -46,6 +47,7 @@ pub(super) fn of_gateway(fleet: &Fleet) -> NetworkPolicy {
         name_resolution(),
         to_parts(&[INFERENCE], &[("TCP", SPEECH_PORT), ("TCP", HEALTH_PORT)]),
         to_parts(&[JUDGE], &[("TCP", judge::PORT), ("TCP", judge::HEALTH_PORT)]),
+        to_parts(&[GATEWAY], &[("TCP", HEALTH_PORT)]),
         // The API server's address differs from cluster to cluster; its ports
         // do not.
         out(&[("TCP", 443), ("TCP", 6443)]),

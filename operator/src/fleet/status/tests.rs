@@ -62,6 +62,7 @@ fn view<'a>(object: &'a TtsDeployment, deployments: &'a [Arc<Deployment>]) -> Vi
         unreached: BTreeMap::new(),
         models: vec![],
         adjusted: &[],
+        lexicon: None,
         now: Timestamp::UNIX_EPOCH,
     }
 }
@@ -391,4 +392,50 @@ fn what_a_cluster_makes_of_objects_is_a_condition_and_told_again_only_when_it_ch
     let before = TtsDeployment { status: Some(one.clone()), ..object.clone() };
     let not_looked_at = derive(&view(&before, &deployments));
     assert_eq!(message(&not_looked_at), message(&one), "what was not looked at stays");
+}
+
+#[test]
+fn entries_of_the_lexicon_that_are_not_used_are_a_condition_of_its_own() {
+    let mut object = object(2);
+    let deployments = [deployment((2, 2, 2), brought_up()), gateway(2)];
+    let of = |object: &TtsDeployment, lexicon: Option<Applied>| {
+        let status = derive(&View { lexicon, ..view(object, &deployments) });
+        assert_eq!(
+            line(&status).split(' ').nth(1),
+            Some("AllPodsReady"),
+            "the fleet is none the worse for it"
+        );
+        status
+    };
+    let found = |status: &TtsDeploymentStatus| {
+        status.conditions.iter().find(|condition| condition.type_ == "LexiconApplied").cloned()
+    };
+    assert_eq!(found(&of(&object, None)), None);
+
+    let (word, said) = ("kubectl".to_owned(), "cube control".to_owned());
+    object.spec.lexicon.entries.insert(word.clone(), said.clone());
+    let good = Applied { entries: [(word, said)].into(), trouble: vec![] };
+    let good_status = of(&object, Some(good.clone()));
+    let condition = found(&good_status).expect("a condition");
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("True", "EntriesApplied"));
+    assert_eq!(condition.message, "1 entry is used.");
+
+    let trouble = vec![
+        (Reason::ConfigMapUnavailable, "It is not there.".to_owned()),
+        (Reason::InvalidEntries, "Left out: k8s.".to_owned()),
+    ];
+    let bad_status = of(&object, Some(Applied { trouble, ..good }));
+    let condition = found(&bad_status).expect("a condition");
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "ConfigMapUnavailable"));
+    assert_eq!(condition.message, "It is not there. Left out: k8s. 1 entry is used.");
+
+    let told = |before: &TtsDeploymentStatus| {
+        let events = crate::fleet::events::events(Some(before), &bad_status, &Changes::default());
+        events.iter().filter(|event| event.reason == "ConfigMapUnavailable").count()
+    };
+    assert_eq!((told(&good_status), told(&bad_status)), (1, 0), "it is told once");
+    object.status = Some(bad_status);
+    assert_eq!(found(&of(&object, None)), Some(condition), "where it was not looked at it stays");
+    object.spec.lexicon.entries.clear();
+    assert_eq!(found(&of(&object, None)), None, "and goes with the lexicon");
 }

@@ -1,9 +1,10 @@
 //! What the gateway is told, from what the spec says.
 
 use ttsfleet_crds::{
-    Api, Limits, OnExhausted, OnOverflow, Resilience, Routing, STANDARD_TIER, TierFrom, TtsDeploymentSpec,
+    Api, Limits, OnExhausted, OnOverflow, Quota, Resilience, Routing, STANDARD_TIER, TierFrom,
+    TtsDeploymentSpec,
 };
-use ttsfleet_wire::{names::Aliases, route};
+use ttsfleet_wire::{lexicon::Lexicon, names::Aliases, route};
 
 use super::duration::milliseconds;
 use super::{FleetPool, Invalid};
@@ -36,6 +37,8 @@ pub(super) fn table(
         default_tier,
         tier_from: tier_from(&spec.routing.tier_from)?,
         api: api(&spec.api),
+        // It takes more than the spec to know; see `fleet::lexicon`.
+        lexicon: Lexicon::new(),
         limits: text_limits(&spec.limits),
         timeouts: route::Timeouts {
             attempt_ms: milliseconds("resilience.timeouts.attempt", &timeouts.attempt)?,
@@ -63,7 +66,13 @@ fn tiers(routing: &Routing, pools: &[FleetPool]) -> Result<Vec<route::TierRoute>
     if routing.tiers.is_empty() {
         let all = pools.iter().map(|pool| pool.name.clone()).collect();
         let name = STANDARD_TIER.to_owned();
-        return Ok(vec![route::TierRoute { name, pools: all, weight: 1, on_exhausted: None }]);
+        return Ok(vec![route::TierRoute {
+            name,
+            pools: all,
+            weight: 1,
+            on_exhausted: None,
+            quota: route::Quota::default(),
+        }]);
     }
     let tiers = routing.tiers.iter().map(|tier| match tier.pools.iter().find(|name| !known(name)) {
         Some(pool) => Err(Invalid::UnknownPool { tier: tier.name.clone(), pool: pool.clone() }),
@@ -72,9 +81,17 @@ fn tiers(routing: &Routing, pools: &[FleetPool]) -> Result<Vec<route::TierRoute>
             pools: tier.pools.clone(),
             weight: tier.weight.unsigned_abs(),
             on_exhausted: tier.on_exhausted.map(exhausted),
+            quota: tier.quota.as_ref().map(quota).unwrap_or_default(),
         }),
     });
     tiers.collect()
+}
+
+fn quota(spec: &Quota) -> route::Quota {
+    route::Quota {
+        requests_per_minute: spec.requests_per_minute.map(i32::unsigned_abs),
+        characters_per_day: spec.characters_per_day.map(i64::unsigned_abs),
+    }
 }
 
 fn api(spec: &Api) -> route::ApiRules {

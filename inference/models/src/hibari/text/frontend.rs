@@ -14,7 +14,7 @@ use super::{
     stress::is_audible,
     tables::{read_json, unusable},
 };
-use crate::{FolderError, ModelFolder, SpeechError};
+use crate::{Entry, FolderError, ModelFolder, SpeechError};
 
 const WORDS: &str = "normalize.json";
 
@@ -70,12 +70,12 @@ impl Frontend {
     }
 
     /// The sentences of a text with their phonemes, and the pauses among them.
-    /// There may be neither.
+    /// There may be neither. The words of `lexicon` are said as it says.
     ///
     /// # Errors
     /// [`SpeechError::Inference`] when the network for unknown words fails.
-    pub fn read(&self, text: &str) -> Result<Reading, SpeechError> {
-        let marked = markup::read(text);
+    pub fn read(&self, text: &str, lexicon: &[Entry]) -> Result<Reading, SpeechError> {
+        let marked = markup::read(text, lexicon);
         let mut reading = Reading::default();
         for part in &marked.parts {
             match part {

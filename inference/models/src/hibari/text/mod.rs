@@ -1,7 +1,8 @@
 //! Text to phonemes: the English frontend of the hibari voice.
 //!
 //! A text passes through these steps, each a module:
-//! [`markup`] finds words, pauses and rates in Markdown, HTML and SSML,
+//! [`markup`] finds words, pauses and rates in Markdown, HTML and SSML, and those
+//! words that the caller says how to say,
 //! [`characters`] leaves out what cannot be spoken,
 //! [`split`] cuts sentences, [`ttsfleet_reading`] writes out what is not words
 //! (times, dates, units, money, addresses), [`tokenizer`] and [`tagger`] find words and their

@@ -4,7 +4,7 @@
 use fancy_regex::Regex;
 
 use super::{
-    lexicon::{Context, Lexicon},
+    lexicon::{Context, Lexicon, with_s},
     markup::stand_in,
     numerals,
     oov::Guesser,
@@ -95,7 +95,10 @@ impl Pronouncer {
     fn words(&self, tokens: Vec<Token>, given: &[String]) -> Vec<Word> {
         let mut words: Vec<Word> = Vec::new();
         for token in tokens {
-            let mut pieces = self.pieces(&token);
+            let mut pieces = match s_of_given(&words, &token) {
+                Some(sound) => vec![Token { phonemes: Some(sound), ..token }],
+                None => self.pieces(&token),
+            };
             decide(&mut pieces);
             give(&mut pieces, given);
             pieces.into_iter().for_each(|piece| append(&mut words, piece));
@@ -217,6 +220,14 @@ fn give(pieces: &mut [Token], given: &[String]) {
             piece.phonemes = Some(phonemes.clone());
         }
     }
+}
+
+/// What "'s" sounds like behind given phonemes: no dictionary has the two together.
+fn s_of_given(words: &[Word], token: &Token) -> Option<String> {
+    let before = words.last()?.pieces.last().filter(|before| !before.spaced)?;
+    let given = before.phonemes.as_ref().filter(|_| before.text.chars().any(|c| stand_in(c).is_some()))?;
+    let is_s = matches!(token.text.as_str(), "'s" | "'S" | "’s" | "’S");
+    is_s.then(|| with_s(given).split_off(given.len()))
 }
 
 /// Punctuation by its tag. The tagger takes some numbers ("-18", ".5") for

@@ -2,6 +2,8 @@
 
 use ttsfleet_reading::Normalizer;
 
+use super::markup::stand_in;
+
 /// The network was trained on lines up to about this many phonemes.
 pub(super) const MAX_PHONEMES: usize = 400;
 /// Words whose full stop never ends a sentence.
@@ -29,10 +31,11 @@ pub(super) fn sentences<'t>(text: &'t str, normalizer: &Normalizer) -> Vec<&'t s
     sentences
 }
 
-/// Whether a line goes on after its break.
+/// Whether a line goes on after its break. Given phonemes have no case: mostly they
+/// stand in a paragraph.
 fn continues(line: &str, rest: &str) -> bool {
     let open = line.trim_end().ends_with(|c: char| c.is_alphanumeric() || c == ',');
-    open && rest[1..].starts_with(char::is_lowercase)
+    open && rest[1..].starts_with(|c: char| c.is_lowercase() || stand_in(c).is_some())
 }
 
 fn ends_sentence(before: &str, after: &str, normalizer: &Normalizer) -> bool {

@@ -174,6 +174,7 @@ fn the_gateway_is_told_the_routes_in_its_config_map() {
             pools: vec!["backup".to_owned()],
             weight: 1,
             on_exhausted: None,
+            quota: None,
         }];
     });
     let text = child(&wanted, "ConfigMap", "narrator-gateway")["data"][ROUTE_KEY].clone();
@@ -196,20 +197,21 @@ fn no_change_of_the_routes_changes_the_gateways_pods() {
             pools: vec!["backup".to_owned()],
             weight: 1,
             on_exhausted: None,
+            quota: None,
         }];
     });
     assert_eq!(before, after);
 }
 
 #[test]
-fn the_gateway_finds_pools_and_judges_by_the_labels_of_their_services_and_nothing_else() {
+fn the_gateway_finds_pools_judges_and_its_like_by_the_labels_of_their_services_and_nothing_else() {
     let wanted = planned(two_pools, comparing);
     let pod = child(&wanted, "Deployment", "narrator-gateway")["spec"]["template"]["spec"].clone();
     assert_eq!(
         variable(&pod, "TTSFLEET_ENDPOINTS"),
         Some(json!(
             "app.kubernetes.io/name=ttsfleet,app.kubernetes.io/instance=narrator,\
-             app.kubernetes.io/component in (inference,judge)"
+             app.kubernetes.io/component in (inference,judge,gateway)"
         ))
     );
     let component = |service: &str| {
@@ -234,6 +236,18 @@ fn api_keys_are_mounted_only_where_tiers_come_from_them() {
     assert_eq!(pod["volumes"][0]["secret"], json!({"secretName": "keys"}));
     let folder = variable(pod, "TTSFLEET_API_KEYS");
     assert_eq!(folder.as_ref(), Some(&pod["containers"][0]["volumeMounts"][0]["mountPath"]));
+}
+
+#[test]
+fn gateways_may_ask_each_other_what_callers_have_had() {
+    let policy = child(&wanted(|_| {}), "NetworkPolicy", "narrator-gateway");
+    let to = |part: &str, port: u16| {
+        policy["spec"]["egress"].as_array().unwrap().iter().any(|rule| {
+            let text = rule.to_string();
+            text.contains(&format!("[\"{part}\"]")) && text.contains(&format!("\"port\":{port}"))
+        })
+    };
+    assert!(to("gateway", 8081) && !to("gateway", 8080), "{policy}");
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Reader<'_, '_> {
             self.block = Block::Markdown;
         } else if !is_markdown && !TEXT.contains(&language.as_str()) {
             self.writer.end_sentence();
-            self.writer.words(PROGRAM);
+            self.writer.said(PROGRAM);
             self.block = Block::Program;
         }
     }

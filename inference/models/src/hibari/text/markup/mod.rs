@@ -7,6 +7,7 @@
 //! refuses a text: callers let programs write them, which make mistakes, and cut
 //! them in the middle.
 
+mod entries;
 mod html;
 mod ipa;
 mod markdown;
@@ -17,6 +18,8 @@ mod tags;
 
 use std::time::Duration;
 
+use crate::Entry;
+use entries::Entries;
 use script::Writer;
 
 /// Stand for given phonemes in the words, one after the other. They are of
@@ -50,9 +53,10 @@ pub(super) fn stand_in(c: char) -> Option<usize> {
     STAND_INS.contains(&c).then(|| c as usize - *STAND_INS.start() as usize)
 }
 
-/// Reads a text. Takes time in proportion to its length.
-pub(super) fn read(text: &str) -> Marked {
-    let mut writer = Writer::default();
+/// Reads a text, in whose running words those of the lexicon are said as it says.
+/// Takes time in proportion to its length.
+pub(super) fn read(text: &str, lexicon: &[Entry]) -> Marked {
+    let mut writer = Writer::new(Entries::new(lexicon));
     if text.contains(|c| stand_in(c).is_some()) {
         write(&text.replace(|c| stand_in(c).is_some(), " "), &mut writer);
     } else {
@@ -77,12 +81,12 @@ mod tests {
     fn a_text_without_marks_is_kept_letter_by_letter() {
         let text = "Well, it's 5 o'clock.\n\nTime for tea!";
         let words = Part::Words { text: text.to_owned(), rate: 1.0 };
-        assert_eq!(read(text), Marked { parts: vec![words], given: vec![] });
+        assert_eq!(read(text, &[]), Marked { parts: vec![words], given: vec![] });
     }
 
     #[test]
     fn nobody_but_us_writes_stand_ins() {
-        let Marked { parts, given } = read("a\u{e000}b");
+        let Marked { parts, given } = read("a\u{e000}b", &[]);
         assert_eq!(parts, [Part::Words { text: "a b".to_owned(), rate: 1.0 }]);
         assert!(given.is_empty());
     }

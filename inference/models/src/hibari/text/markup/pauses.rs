@@ -1,6 +1,6 @@
 //! Pauses: how long they are, and `[pause:1s]` among words.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use super::Part;
 
@@ -25,19 +25,30 @@ pub(super) fn length(written: &str) -> Option<Duration> {
 /// time stays as it is written.
 pub(super) fn split(text: &str, rate: f32) -> Vec<Part> {
     let mut parts = Vec::new();
-    let (mut start, mut from) = (0, 0);
-    while let Some(found) = text[from..].find('[') {
-        let at = from + found;
-        from = at + 1;
-        let Some((inside, after)) = inside(&text[at..]) else { continue };
-        if let Some(length) = length(inside) {
-            parts.push(Part::Words { text: text[start..at].to_owned(), rate });
-            parts.push(Part::Pause(length));
-            (start, from) = (at + after, at + after);
-        }
+    let mut start = 0;
+    for (mark, length) in marks(text) {
+        parts.push(Part::Words { text: text[start..mark.start].to_owned(), rate });
+        parts.push(Part::Pause(length));
+        start = mark.end;
     }
     parts.push(Part::Words { text: text[start..].to_owned(), rate });
     parts
+}
+
+/// Where the marks of pauses stand, and how long those are.
+pub(super) fn marks(text: &str) -> impl Iterator<Item = (Range<usize>, Duration)> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let at = from + text[from..].find('[')?;
+            from = at + 1;
+            let Some((inside, after)) = inside(&text[at..]) else { continue };
+            if let Some(length) = length(inside) {
+                from = at + after;
+                return Some((at..from, length));
+            }
+        }
+    })
 }
 
 /// What a mark says, and where it ends.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ALL_PAUSES, LONGEST_PAUSE, Marked, Part, STAND_INS, pauses};
+use super::{ALL_PAUSES, LONGEST_PAUSE, Marked, Part, STAND_INS, entries::Entries, pauses};
 
 /// Marks that belong to the words before them, whatever stands between.
 const TRAILING: &str = ".,;:!?…";
@@ -15,6 +15,9 @@ const CLOSING: &str = "\"”’')]";
 pub(super) struct Writer {
     marked: Marked,
     words: String,
+    /// Where in the words those begin among which entries have not been looked for.
+    unsaid: usize,
+    entries: Entries,
     rate: f32,
     gap: Gap,
 }
@@ -33,11 +36,17 @@ enum Gap {
 
 impl Default for Writer {
     fn default() -> Self {
-        Self { marked: Marked::default(), words: String::new(), rate: 1.0, gap: Gap::Nothing }
+        Self::new(Entries::default())
     }
 }
 
 impl Writer {
+    /// One that says the words of the entries as they say.
+    pub(super) fn new(entries: Entries) -> Self {
+        let (marked, words) = Default::default();
+        Self { marked, words, unsaid: 0, entries, rate: 1.0, gap: Gap::Nothing }
+    }
+
     /// Words as they stand in the text.
     pub(super) fn words(&mut self, words: &str) {
         if self.gap != Gap::Nothing && !words.trim_start().is_empty() {
@@ -46,6 +55,13 @@ impl Writer {
         } else {
             self.words.push_str(words);
         }
+    }
+
+    /// Words that are said already as they are to be said, whatever the entries say.
+    pub(super) fn said(&mut self, words: &str) {
+        self.say();
+        self.words(words);
+        self.unsaid = self.words.len();
     }
 
     /// The next words are another cell of a row.
@@ -72,13 +88,9 @@ impl Writer {
     }
 
     /// Phonemes; false if there have been too many already.
-    pub(super) fn given(&mut self, phonemes: String) -> bool {
-        let next = u32::try_from(self.marked.given.len()).ok().and_then(|index| {
-            char::from_u32(*STAND_INS.start() as u32 + index).filter(|c| STAND_INS.contains(c))
-        });
-        let Some(stand_in) = next else { return false };
+    pub(super) fn given(&mut self, phonemes: &str) -> bool {
+        let Some(stand_in) = give(&mut self.marked.given, phonemes) else { return false };
         self.words(stand_in.encode_utf8(&mut [0; 4]));
-        self.marked.given.push(phonemes);
         true
     }
 
@@ -116,6 +128,7 @@ impl Writer {
 
     fn close_gap(&mut self) {
         let written = self.words.trim_end().len();
+        self.unsaid = self.unsaid.min(written);
         match std::mem::replace(&mut self.gap, Gap::Nothing) {
             _ if written == 0 => {}
             Gap::Nothing => {}
@@ -134,7 +147,31 @@ impl Writer {
         }
     }
 
+    /// Has the words so far said as the entries say, but for the marks of pauses.
+    fn say(&mut self) {
+        if self.entries.is_empty() {
+            return;
+        }
+        let unsaid = self.words.split_off(self.unsaid);
+        let mut from = 0;
+        for (mark, _) in pauses::marks(&unsaid) {
+            self.say_these(&unsaid[from..mark.start]);
+            self.words.push_str(&unsaid[mark.clone()]);
+            from = mark.end;
+        }
+        self.say_these(&unsaid[from..]);
+        self.unsaid = self.words.len();
+    }
+
+    fn say_these(&mut self, words: &str) {
+        let given = &mut self.marked.given;
+        let said = self.entries.say(words, |phonemes| give(given, phonemes));
+        self.words.push_str(&said);
+    }
+
     fn flush(&mut self) {
+        self.say();
+        self.unsaid = 0;
         // Whatever comes next is apart from these words anyhow.
         self.gap = Gap::Nothing;
         let text = std::mem::take(&mut self.words);
@@ -142,6 +179,15 @@ impl Writer {
             self.marked.parts.push(Part::Words { text, rate: self.rate });
         }
     }
+}
+
+/// What stands for these phonemes from now on, if anything is left for it.
+fn give(given: &mut Vec<String>, phonemes: &str) -> Option<char> {
+    let next = u32::try_from(given.len()).ok().and_then(|index| {
+        char::from_u32(*STAND_INS.start() as u32 + index).filter(|c| STAND_INS.contains(c))
+    });
+    given.extend(next.map(|_| phonemes.to_owned()));
+    next
 }
 
 /// Words as they are and the pauses that stand among them.
@@ -178,6 +224,7 @@ fn add_words(parts: &mut Vec<Part>, text: &str, rate: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Entry, Said};
 
     fn words(text: &str, rate: f32) -> Part {
         Part::Words { text: text.to_owned(), rate }
@@ -233,10 +280,46 @@ mod tests {
         assert_eq!(parts.len(), 6);
     }
 
+    fn saying(words: [(&str, &str); 3]) -> Writer {
+        let entry = |(word, said): (&str, &str)| Entry {
+            word: word.to_owned(),
+            said: match said.strip_prefix('/') {
+                Some(phonemes) => Said::Ipa(phonemes.to_owned()),
+                None => Said::Like(said.to_owned()),
+            },
+        };
+        Writer::new(Entries::new(&words.map(entry)))
+    }
+
+    #[test]
+    fn entries_are_said_in_running_words_and_nowhere_else() {
+        let mut writer = saying([("kubectl", "cube control"), ("1s", "one S"), ("gif", "/dʒɪf")]);
+        writer.words("kube");
+        writer.words("ctl [pause:1s] 1s ");
+        writer.said("kubectl gif ");
+        writer.end_sentence();
+        writer.words("a gif");
+        let expected = [
+            words("cube control ", 1.0),
+            Part::Pause(Duration::from_secs(1)),
+            words(" one S kubectl gif.\n\na \u{e000}", 1.0),
+        ];
+        assert_eq!(writer.finish(), Marked { parts: expected.into(), given: vec!["ʤɪf".to_owned()] });
+    }
+
+    #[test]
+    fn what_is_said_already_may_end_in_any_blank() {
+        let mut writer = saying([("a", "ay"), ("b", "bee"), ("c", "see")]);
+        writer.said("a\u{2003}");
+        writer.end_sentence();
+        writer.words("a");
+        assert_eq!(writer.finish().parts, [words("a.\n\nay", 1.0)]);
+    }
+
     #[test]
     fn stand_ins_run_out() {
         let mut writer = Writer::default();
-        let taken = (0..1000).filter(|_| writer.given("a".to_owned())).count();
+        let taken = (0..1000).filter(|_| writer.given("a")).count();
         assert_eq!((taken, writer.finish().given.len()), (256, 256));
     }
 }

@@ -72,6 +72,15 @@ enum Content {
 
 impl Reader<'_> {
     fn text(&mut self, text: &str) {
+        self.put(text, Writer::words);
+    }
+
+    /// Words that are no running text.
+    fn said(&mut self, words: &str) {
+        self.put(words, Writer::said);
+    }
+
+    fn put(&mut self, text: &str, write: fn(&mut Writer, &str)) {
         if self.is_mute() {
             return;
         }
@@ -82,7 +91,7 @@ impl Reader<'_> {
         });
         match gathered {
             Some(gathered) => gathered.push_str(&text),
-            None => self.writer.words(&text),
+            None => write(self.writer, &text),
         }
     }
 
@@ -120,7 +129,7 @@ impl Reader<'_> {
             }
             "sub" => match tag.attribute("alias") {
                 Some(alias) => {
-                    self.text(&alias);
+                    self.said(&alias);
                     Content::Mute
                 }
                 None => Content::Spoken,
@@ -150,7 +159,7 @@ impl Reader<'_> {
     fn phonemes(&mut self, tag: &Tag<'_>) -> bool {
         let is_ipa = tag.attribute("alphabet").is_none_or(|alphabet| alphabet.eq_ignore_ascii_case("ipa"));
         let phonemes = tag.attribute("ph").filter(|_| is_ipa).and_then(|ipa| ipa::phonemes(&ipa));
-        phonemes.is_some_and(|phonemes| self.writer.given(phonemes))
+        phonemes.is_some_and(|phonemes| self.writer.given(&phonemes))
     }
 
     /// Closes the innermost element of that name, and those within it.
@@ -171,7 +180,7 @@ impl Reader<'_> {
             Content::Spoken | Content::Mute => {}
             Content::Apart => self.writer.end_sentence(),
             Content::Paced(before) => self.writer.set_rate(before),
-            Content::Gathered(how, gathered) => self.text(&how.words(&gathered)),
+            Content::Gathered(how, gathered) => self.said(&how.words(&gathered)),
         }
         true
     }

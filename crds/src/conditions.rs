@@ -18,11 +18,11 @@ pub enum ConditionType {
     /// Answers do not say that they are synthetic speech, as the spec asks; there
     /// is no such condition otherwise.
     Unmarked,
-    /// Every entry of spec.lexicon is used; there is no such condition without one.
-    LexiconApplied,
     /// Something in the cluster changes what is written before it is kept, and the
     /// fleet runs with that; there is no such condition otherwise.
     Adjusted,
+    /// Every entry of spec.lexicon is used; there is no such condition without one.
+    LexiconApplied,
 }
 
 impl ConditionType {
@@ -34,8 +34,8 @@ impl ConditionType {
         Self::Degraded,
         Self::QualityGate,
         Self::Unmarked,
-        Self::LexiconApplied,
         Self::Adjusted,
+        Self::LexiconApplied,
     ];
 }
 
@@ -125,6 +125,8 @@ pub enum Reason {
     ShadowUnschedulable,
     /// spec.marking is off.
     MarkingDisabled,
+    /// A webhook or an admission policy makes something else of what is written.
+    AdmissionChanges,
     /// Every entry of the lexicon is used.
     EntriesApplied,
     /// Entries of the lexicon cannot be used as they are written.
@@ -133,8 +135,6 @@ pub enum Reason {
     TooManyEntries,
     /// The lexicon's ConfigMap is not there, or cannot be read.
     ConfigMapUnavailable,
-    /// A webhook or an admission policy makes something else of what is written.
-    AdmissionChanges,
 }
 
 impl fmt::Display for ConditionType {

@@ -116,6 +116,7 @@ fn the_shortest_fleet_gets_every_default() {
             "routing": {"tierFrom": {}},
             "api": {"aliases": {"openai": true}, "strict": false, "publicLists": false, "cors": {}},
             "marking": {"enabled": true},
+            "lexicon": {},
             "limits": {"maxInputChars": 600, "onOverflow": "Auto", "hardLimit": 4096, "onUnspeakable": "Skip"},
             "resilience": {
                 "timeouts": {"attempt": "3s", "total": "9s", "idle": "3s", "client": "15s", "ingress": "35s"},

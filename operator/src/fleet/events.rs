@@ -36,16 +36,16 @@ pub fn events(
     if let (None, Some((_, reason, message))) = (was(ConditionType::Unmarked), is(ConditionType::Unmarked)) {
         events.push(event(EventType::Warning, reason, message));
     }
+    if let Some((_, _, message)) = is(ConditionType::Adjusted)
+        && was(ConditionType::Adjusted).map(|(.., before)| before) != Some(message)
+    {
+        events.push(event(EventType::Warning, "Adjusted", message));
+    }
     // What is wrong with entries is told anew whenever it is something else.
     let lexicon =
         is(ConditionType::LexiconApplied).filter(|found| was(ConditionType::LexiconApplied) != Some(*found));
     if let Some((false, reason, message)) = lexicon {
         events.push(event(EventType::Warning, reason, message));
-    }
-    if let Some((_, _, message)) = is(ConditionType::Adjusted)
-        && was(ConditionType::Adjusted).map(|(.., before)| before) != Some(message)
-    {
-        events.push(event(EventType::Warning, "Adjusted", message));
     }
     let became_ready = matches!(is(ConditionType::Ready), Some((true, ..)))
         && !matches!(was(ConditionType::Ready), Some((true, ..)));

@@ -131,8 +131,8 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
     let seen = pass.fleet.as_ref().map(|fleet| look(&context, fleet, &live, &pass.account, now));
     let Seen { problems, unreached, recheck: look_again } = seen.unwrap_or_default();
     let known = pass.obstacle.iter().chain(&pass.trial).chain(&problems);
-    let recheck = [recheck(known, now), look_again, pass.recheck, lexicon::recheck(&object.spec.lexicon)];
-    let recheck = recheck.into_iter().flatten().min();
+    let of_lexicon = lexicon::recheck(&object.spec.lexicon);
+    let recheck = [recheck(known, now), look_again, pass.recheck, of_lexicon].into_iter().flatten().min();
     let status = status::derive(&View {
         object: &object,
         deployments: &live.deployments,
@@ -141,8 +141,8 @@ pub async fn reconcile(object: Arc<TtsDeployment>, context: Arc<Context>) -> Res
         trial: pass.trial.take(),
         unreached,
         models: std::mem::take(&mut pass.models),
-        lexicon: pass.lexicon.take(),
         adjusted: &pass.changes.adjusted,
+        lexicon: pass.lexicon.take(),
         now,
     });
     let written = write_status(&context, &object, &status).await;

@@ -51,11 +51,11 @@ pub struct View<'a> {
     /// How the pools' models get on; empty where that was not looked at, and
     /// what was said of it before stays.
     pub models: Vec<PoolProgress>,
+    /// What the API server makes something else of; likewise.
+    pub adjusted: &'a [Adjusted],
     /// What is used of the lexicon; none where that was not looked at, and what was
     /// said of it before stays.
     pub lexicon: Option<Applied>,
-    /// What the API server makes something else of; likewise.
-    pub adjusted: &'a [Adjusted],
     /// The time.
     pub now: Timestamp,
 }

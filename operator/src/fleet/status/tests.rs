@@ -61,8 +61,8 @@ fn view<'a>(object: &'a TtsDeployment, deployments: &'a [Arc<Deployment>]) -> Vi
         trial: None,
         unreached: BTreeMap::new(),
         models: vec![],
-        lexicon: None,
         adjusted: &[],
+        lexicon: None,
         now: Timestamp::UNIX_EPOCH,
     }
 }
@@ -366,6 +366,35 @@ fn marking_that_is_off_is_a_condition_and_told_once() {
 }
 
 #[test]
+fn what_a_cluster_makes_of_objects_is_a_condition_and_told_again_only_when_it_changes() {
+    let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
+    let models = || vec![trying("main", RolloutPhase::Stable, Some(true), Reason::NothingToJudge)];
+    let fields = |count: usize| (0..count).map(|number| format!("spec.f{number}")).collect::<Vec<_>>();
+    let of = |count| [Adjusted { object: "Deployment narrator-main".to_owned(), fields: fields(count) }];
+    let (one, many) = (of(1), of(9));
+    let status = |adjusted| derive(&View { models: models(), adjusted, ..view(&object, &deployments) });
+    let (plain, one, many) = (status(&[]), status(&one), status(&many));
+    let message = |status: &TtsDeploymentStatus| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == "Adjusted");
+        found.map(|condition| condition.message.clone())
+    };
+    assert_eq!(message(&plain), None);
+    assert!(message(&one).is_some_and(|words| words.contains("Deployment narrator-main (spec.f0)")));
+    assert!(message(&many).is_some_and(|words| words.contains("spec.f4 and 4 more)")));
+    assert_eq!(line(&one), "RAQA AllPodsReady", "nothing is wrong with it");
+
+    let told = |before, after| {
+        let events = crate::fleet::events::events(Some(before), after, &Changes::default());
+        events.iter().filter(|event| event.reason == "Adjusted").count()
+    };
+    assert_eq!((told(&plain, &one), told(&one, &one), told(&one, &many)), (1, 0, 1));
+
+    let before = TtsDeployment { status: Some(one.clone()), ..object.clone() };
+    let not_looked_at = derive(&view(&before, &deployments));
+    assert_eq!(message(&not_looked_at), message(&one), "what was not looked at stays");
+}
+
+#[test]
 fn entries_of_the_lexicon_that_are_not_used_are_a_condition_of_its_own() {
     let mut object = object(2);
     let deployments = [deployment((2, 2, 2), brought_up()), gateway(2)];
@@ -409,33 +438,4 @@ fn entries_of_the_lexicon_that_are_not_used_are_a_condition_of_its_own() {
     assert_eq!(found(&of(&object, None)), Some(condition), "where it was not looked at it stays");
     object.spec.lexicon.entries.clear();
     assert_eq!(found(&of(&object, None)), None, "and goes with the lexicon");
-}
-
-#[test]
-fn what_a_cluster_makes_of_objects_is_a_condition_and_told_again_only_when_it_changes() {
-    let (object, deployments) = (object(2), [deployment((2, 2, 2), brought_up()), gateway(2)]);
-    let models = || vec![trying("main", RolloutPhase::Stable, Some(true), Reason::NothingToJudge)];
-    let fields = |count: usize| (0..count).map(|number| format!("spec.f{number}")).collect::<Vec<_>>();
-    let of = |count| [Adjusted { object: "Deployment narrator-main".to_owned(), fields: fields(count) }];
-    let (one, many) = (of(1), of(9));
-    let status = |adjusted| derive(&View { models: models(), adjusted, ..view(&object, &deployments) });
-    let (plain, one, many) = (status(&[]), status(&one), status(&many));
-    let message = |status: &TtsDeploymentStatus| {
-        let found = status.conditions.iter().find(|condition| condition.type_ == "Adjusted");
-        found.map(|condition| condition.message.clone())
-    };
-    assert_eq!(message(&plain), None);
-    assert!(message(&one).is_some_and(|words| words.contains("Deployment narrator-main (spec.f0)")));
-    assert!(message(&many).is_some_and(|words| words.contains("spec.f4 and 4 more)")));
-    assert_eq!(line(&one), "RAQA AllPodsReady", "nothing is wrong with it");
-
-    let told = |before, after| {
-        let events = crate::fleet::events::events(Some(before), after, &Changes::default());
-        events.iter().filter(|event| event.reason == "Adjusted").count()
-    };
-    assert_eq!((told(&plain, &one), told(&one, &one), told(&one, &many)), (1, 0, 1));
-
-    let before = TtsDeployment { status: Some(one.clone()), ..object.clone() };
-    let not_looked_at = derive(&view(&before, &deployments));
-    assert_eq!(message(&not_looked_at), message(&one), "what was not looked at stays");
 }

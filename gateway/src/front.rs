@@ -2,7 +2,6 @@
 //! request passes through what.
 
 use std::{
-    str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,8 +13,8 @@ use axum::{
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use ttsfleet_serving::{
-    Failure, NO_STORE, Observer, Record, Routes, Tracked, answer, begin, end, no_such_method, no_such_path,
-    openapi, read_json_body, ready,
+    Failure, Observer, Record, Routes, Tracked, answer, begin, end, no_such_method, no_such_path, openapi,
+    read_json_body, ready,
 };
 use ttsfleet_wire::{error::ErrorCode, headers, route::OnExhausted};
 
@@ -29,15 +28,12 @@ use crate::{
     lists::list,
     paths::Place,
     pressure::is_long_wait,
-    relay::{Sending, respond, tell_truncated},
+    relay::{Sending, deliver, number, tell_truncated},
     route::{Route, Tier},
     tier::{Caller, identify},
     upstream::{Answer, Forward},
     usage::{Charge, moment, tell},
 };
-
-/// What `x-tts-degraded` says of an answer by another pool than the first.
-const BACKUP: &str = "backup";
 
 /// The speech port. Its paths are too few, and its requests too many, for a router
 /// with layers and boxed bodies.
@@ -268,7 +264,8 @@ fn note_pressure(
     let Some(first) = tier.pools.first() else { return };
     let is_sign = match attempted {
         Ok(answered) => {
-            let waited = Duration::from_millis(number(&answered.answer.head.headers, headers::QUEUE_MS));
+            let waited = number(&answered.answer.head.headers, headers::QUEUE_MS).unwrap_or_default();
+            let waited = Duration::from_millis(waited);
             answered.call.pool.name != *first
                 || !limited.is_long && is_long_wait(waited, route.pod_rule.threshold)
         }
@@ -299,52 +296,7 @@ async fn attempt(
     if is_long {
         attempts = attempts.of_long_text();
     }
-    attempted(gateway, attempts, forward).await
-}
-
-/// Makes the attempts, and counts them.
-pub(crate) async fn attempted(
-    gateway: &Gateway,
-    attempts: Attempts<'_>,
-    forward: &Forward,
-) -> Result<Answered<Answer>, Exhausted> {
-    let ended = attempts.run(|pod, time| gateway.upstream.attempt(forward, pod, time)).await;
-    let made = ended.as_ref().map_or_else(|exhausted| exhausted.attempts, |answered| answered.attempts);
-    gateway.metrics.attempts.inc_by(u64::from(made));
-    ended
-}
-
-/// What a pod's header says; nought where it says nothing.
-fn number<N: FromStr + Default>(map: &HeaderMap, name: &str) -> N {
-    map.get(name).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or_default()
-}
-
-/// Hands an answer on, saying where it comes from.
-pub(crate) fn deliver(
-    answered: Answered<Answer>,
-    tier: &Tier,
-    record: &Arc<Record>,
-    route: &Route,
-) -> Response<Sending> {
-    let pool = answered.call.pool.name.clone();
-    let declined = !answered.answer.head.status.is_success();
-    record.set_pool(&pool);
-    record.set_skipped_chars(number(&answered.answer.head.headers, headers::SKIPPED_CHARS));
-    if declined {
-        // The pod's own words are in the answer; here the code is what counts.
-        let code = answered.answer.code.unwrap_or(ErrorCode::UpstreamFailed);
-        record.fail(&Failure::new(code, "declined by a pod"));
-    }
-    let mut response = respond(answered, record, route.idle);
-    let degraded = !declined && tier.pools.first() != Some(&pool);
-    if degraded {
-        record.set_degraded(BACKUP);
-        response.headers_mut().insert(headers::DEGRADED, HeaderValue::from_static(BACKUP));
-    }
-    if degraded || declined {
-        response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
-    }
-    response
+    gateway.attempted(attempts, forward).await
 }
 
 /// What a caller gets when every attempt has failed. A refusal for want of room

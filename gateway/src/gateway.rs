@@ -15,6 +15,7 @@ use ttsfleet_serving::{BodyLimits, Failure, Readiness};
 use ttsfleet_wire::error::ErrorCode;
 
 use crate::{
+    attempts::{Answered, Attempts, Exhausted},
     budget::RetryBudget,
     cors,
     keys::Keys,
@@ -24,7 +25,7 @@ use crate::{
     pressure::Pressure,
     route::{Route, Tier},
     sight::Watches,
-    upstream::Upstream,
+    upstream::{Answer, Forward, Upstream},
     usage::Usage,
 };
 
@@ -111,6 +112,18 @@ impl Gateway {
     /// Whether there is a bound on what some caller may have.
     pub(crate) fn has_quotas(&self) -> bool {
         self.route.load().as_ref().is_some_and(|route| route.has_quotas()) || self.keys.have_quotas()
+    }
+
+    /// Makes the attempts, and counts them.
+    pub(crate) async fn attempted(
+        &self,
+        attempts: Attempts<'_>,
+        forward: &Forward,
+    ) -> Result<Answered<Answer>, Exhausted> {
+        let ended = attempts.run(|pod, time| self.upstream.attempt(forward, pod, time)).await;
+        let made = ended.as_ref().map_or_else(|exhausted| exhausted.attempts, |answered| answered.attempts);
+        self.metrics.attempts.inc_by(u64::from(made));
+        ended
     }
 
     /// A tier's pools, the preferred one first.

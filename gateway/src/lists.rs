@@ -21,10 +21,9 @@ use ttsfleet_wire::{
 use crate::{
     attempts::{Answered, Attempts},
     forward::traced,
-    front::{attempted, deliver},
     gateway::Gateway,
     paths::List,
-    relay::Sending,
+    relay::{Sending, deliver},
     route::{Route, Tier},
     tier::identify,
     upstream::{Answer, Forward},
@@ -54,7 +53,7 @@ pub(crate) async fn list(
     let path = if what == List::Voices { "/v1/audio/voices" } else { "/v1/models" };
     let forward = Forward { method: Method::GET, path, headers: of_tier(&tier, record), body: Bytes::new() };
     let attempts = Attempts::new(&route, &gateway.budget, gateway.pools_of(&tier)).without_hedges();
-    let answered = attempted(gateway, attempts, &forward).await.map_err(|exhausted| exhausted.failure)?;
+    let answered = gateway.attempted(attempts, &forward).await.map_err(|exhausted| exhausted.failure)?;
     let answered = with_names(answered, what, &route.api.aliases).await?;
     let mut response = deliver(answered, &tier, record, &route);
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_CACHE);

@@ -3,6 +3,7 @@
 
 use std::{
     pin::Pin,
+    str::FromStr,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -19,9 +20,18 @@ use ttsfleet_serving::{Failure, NO_STORE, Record};
 use ttsfleet_wire::{error::ErrorCode, headers};
 
 use crate::{
-    attempts::Answered, call::Call, client::Answering, events::Events, forward::MOST_HEADERS, limit::Limited,
+    attempts::Answered,
+    call::Call,
+    client::Answering,
+    events::Events,
+    forward::MOST_HEADERS,
+    limit::Limited,
+    route::{Route, Tier},
     upstream::Answer,
 };
+
+/// What `x-tts-degraded` says of an answer by another pool than the first.
+const BACKUP: &str = "backup";
 
 /// The answer was cut off; the connection shows it by ending without an end.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +52,42 @@ const PASSED: [HeaderName; 10] = [
     HeaderName::from_static(headers::NO_WORDS),
 ];
 
+/// Hands an answer on, saying where it comes from.
+pub(crate) fn deliver(
+    answered: Answered<Answer>,
+    tier: &Tier,
+    record: &Arc<Record>,
+    route: &Route,
+) -> Response<Sending> {
+    let pool = answered.call.pool.name.clone();
+    let declined = !answered.answer.head.status.is_success();
+    record.set_pool(&pool);
+    record
+        .set_skipped_chars(number(&answered.answer.head.headers, headers::SKIPPED_CHARS).unwrap_or_default());
+    if declined {
+        // The pod's own words are in the answer; here the code is what counts.
+        let code = answered.answer.code.unwrap_or(ErrorCode::UpstreamFailed);
+        record.fail(&Failure::new(code, "declined by a pod"));
+    }
+    let mut response = respond(answered, record, route.idle);
+    let degraded = !declined && tier.pools.first() != Some(&pool);
+    if degraded {
+        record.set_degraded(BACKUP);
+        response.headers_mut().insert(headers::DEGRADED, HeaderValue::from_static(BACKUP));
+    }
+    if degraded || declined {
+        response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    }
+    response
+}
+
+/// What a pod's header says, if that is a number.
+pub(crate) fn number<N: FromStr>(map: &HeaderMap, name: &str) -> Option<N> {
+    map.get(name)?.to_str().ok()?.parse().ok()
+}
+
 /// The caller's answer: the pod's, with what the gateway knows of it.
-pub(crate) fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Duration) -> Response<Sending> {
+fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Duration) -> Response<Sending> {
     let Answered { answer: Answer { head, first, rest, .. }, call, attempts, .. } = answered;
     let mut response = Response::new(());
     *response.status_mut() = head.status;
@@ -240,8 +284,7 @@ impl Relay {
 
 /// Notes how long the audio is, where the pod says so.
 fn note_length(record: &Record, said: Option<&HeaderMap>) {
-    let milliseconds = said.and_then(|map| map.get(headers::AUDIO_MS)?.to_str().ok()?.parse().ok());
-    if let Some(milliseconds) = milliseconds {
+    if let Some(milliseconds) = said.and_then(|map| number(map, headers::AUDIO_MS)) {
         record.set_audio(Duration::from_millis(milliseconds));
     }
 }

@@ -65,9 +65,10 @@ struct Account {
 
 impl Account {
     fn had(&self, now: &Moment) -> Had {
-        let (before, requests) = match now.minute.checked_sub(self.minute) {
-            Some(0) => (self.before, self.requests),
-            Some(1) => (self.requests, 0),
+        let (before, requests) = match now.minute.saturating_sub(self.minute) {
+            // Another gateway's clock may be ahead.
+            0 => (self.before, self.requests),
+            1 => (self.requests, 0),
             _ => (0, 0),
         };
         Had { before, requests, characters: if self.day == now.day { self.characters } else { 0 } }

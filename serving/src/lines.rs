@@ -14,6 +14,9 @@ use std::{
 
 /// Bytes that wait to be written, at most.
 const MOST_BYTES: usize = 1 << 20;
+/// How long lines gather before they are written together. A thread that is woken
+/// for each of them takes as much from those who write them as its own work.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// The way to one stream; clones lead to the same.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ struct Waiting {
     lines: u64,
     /// Lines that the thread has taken and not written yet.
     at_work: bool,
+    /// The thread waits to be woken.
+    asleep: bool,
 }
 
 impl Lines {
@@ -63,8 +68,12 @@ impl Lines {
         }
         waiting.bytes.extend_from_slice(line);
         waiting.lines += 1;
+        // To wake a thread is a system call, also where it does not sleep.
+        let wakes = std::mem::take(&mut waiting.asleep);
         drop(waiting);
-        self.0.more.notify_one();
+        if wakes {
+            self.0.more.notify_one();
+        }
     }
 
     /// Lines dropped so far.
@@ -88,6 +97,8 @@ impl Queue {
     fn write_all(&self, name: &'static str, mut out: impl Write) {
         let mut told = 0;
         loop {
+            self.wait_for_lines();
+            thread::sleep(GATHER);
             let (bytes, lines) = self.take();
             // Lines that cannot be written are as good as dropped.
             if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
@@ -101,15 +112,19 @@ impl Queue {
         }
     }
 
-    /// Waits for lines and takes all there are.
-    fn take(&self) -> (Vec<u8>, u64) {
+    fn wait_for_lines(&self) {
         let mut waiting = self.lock();
         waiting.at_work = false;
         if waiting.lines == 0 {
+            waiting.asleep = true;
             self.written.notify_all();
         }
-        let none = |waiting: &mut Waiting| waiting.lines == 0;
-        let mut waiting = self.more.wait_while(waiting, none).unwrap_or_else(PoisonError::into_inner);
+        drop(self.more.wait_while(waiting, |waiting| waiting.asleep));
+    }
+
+    /// Takes all there are.
+    fn take(&self) -> (Vec<u8>, u64) {
+        let mut waiting = self.lock();
         waiting.at_work = true;
         let lines = std::mem::take(&mut waiting.lines);
         (std::mem::take(&mut waiting.bytes), lines)

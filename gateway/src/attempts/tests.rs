@@ -161,7 +161,9 @@ async fn who_has_lost_its_pod_is_refused_in_the_end_if_the_others_stay_full() {
     let run = run_with(vec![pool("main", &[1, 2])], &RetryBudget::new(now()), plays).await;
     let exhausted = run.ended.unwrap_err();
     assert!(exhausted.refused && exhausted.failure.code == ErrorCode::TooManyRequests, "{exhausted:?}");
-    assert!(run.called.len() <= 6 && run.took < Duration::from_secs(3), "{:?}", run.called);
+    // Three pauses, the longest of them 500, 1,000 and 2,000 ms.
+    let Run { called, took, .. } = run;
+    assert!(called.len() <= 6 && took <= Duration::from_millis(3500), "{called:?} {took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,7 +67,7 @@ fn a_hand_made_pod_with_unequal_memory_is_refused() {
             "spec": {
                 "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [{
-                    "name": "main", "image": images().inference.reference,
+                    "name": "server", "image": images().inference.reference,
                     "resources": {"requests": {"memory": request}, "limits": {"memory": limit}},
                     "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
                 }],
@@ -77,7 +77,7 @@ fn a_hand_made_pod_with_unequal_memory_is_refused() {
     };
     let refusal = cluster().apply(&pod("128Mi", "256Mi")).unwrap_err().to_string();
     assert!(refusal.contains("to the same value"), "{refusal}");
-    assert!(refusal.contains("main"), "{refusal}");
+    assert!(refusal.contains("server"), "{refusal}");
     // The same amount in other words is equal.
     cluster().apply(&pod("0.25Gi", "256Mi")).unwrap();
 }

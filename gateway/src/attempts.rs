@@ -124,6 +124,13 @@ impl<'a> Attempts<'a> {
         Self { is_long: true, hedges: false, ..self }
     }
 
+    /// For a request that this pod has failed at: it is asked again only for want of
+    /// another.
+    pub fn avoiding(mut self, failed: Arc<Endpoint>) -> Self {
+        self.tried.push(failed);
+        self
+    }
+
     /// With an end that is not the usual one.
     pub fn until(self, deadline: Instant) -> Self {
         Self { deadline, ..self }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use jiff::Timestamp;
 use ttsfleet_serving::Record;
 use ttsfleet_wire::headers;
 
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// As many headers as a request to a pod or an answer mostly has, at most.
-pub(crate) const MOST_HEADERS: usize = 13;
+pub(crate) const MOST_HEADERS: usize = 14;
 
 /// A text to be spoken, by whichever pod. `caller` tells whose it is.
 pub(crate) fn speech(
@@ -28,6 +29,7 @@ pub(crate) fn speech(
     map.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // How long the audio is stands in the trailer.
     map.insert(header::TE, HeaderValue::from_static("trailers"));
+    map.insert(headers::CAME_AT, Timestamp::now().as_second().into());
     map.insert(headers::WEIGHT, tier.weight.into());
     map.insert(headers::PATIENCE_MS, (patience(route).as_millis() as u64).into());
     for (name, value) in [(headers::TIER, Some(tier.name.as_str())), (headers::CALLER, caller)] {

@@ -29,6 +29,7 @@ use crate::{
     paths::Place,
     pressure::is_long_wait,
     relay::{Sending, deliver, number, tell_truncated},
+    resume::Resumption,
     route::{Route, Tier},
     tier::{Caller, identify},
     upstream::{Answer, Forward},
@@ -96,7 +97,7 @@ impl Front {
         record: &Arc<Record>,
         request: Request<Incoming>,
     ) -> Response<Sending> {
-        let (gateway, methods) = (&*self.gateway, place.methods());
+        let (gateway, methods) = (&self.gateway, place.methods());
         if !methods.split(',').any(|one| method == one) {
             let mut response = answer(record, Err(no_such_method()));
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
@@ -131,7 +132,7 @@ fn without_body(mut response: Response<Sending>) -> Response<Sending> {
 
 /// Speaks a text. `told` are headers of the answer, whatever that is.
 async fn speak(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     record: &Arc<Record>,
     request: Request<Incoming>,
     told: &mut HeaderMap,
@@ -174,7 +175,9 @@ async fn speak(
                 record.first_audio();
                 gateway.mirrors.pass_on(&tier, &limited);
             }
-            deliver(answered, &tier, record, &route)
+            let flow = flow(&tier, &forward);
+            let resumption = Resumption::new(gateway, &route, forward, flow, &answered.answer);
+            deliver(answered, &tier, record, &route, resumption)
         }
         Err(exhausted) => {
             settle(charge, 0, told);
@@ -289,14 +292,18 @@ async fn attempt(
     forward: &Forward,
     deadline: tokio::time::Instant,
 ) -> Result<Answered<Answer>, Exhausted> {
-    let is_long = forward.headers.contains_key(headers::LONG);
-    let caller = forward.headers.get(headers::CALLER).map_or(&b""[..], HeaderValue::as_bytes);
-    let flow = Flow::new(&tier.name, caller, is_long);
-    let mut attempts = Attempts::new(route, &gateway.budget, gateway.pools_of(tier)).of(flow).until(deadline);
-    if is_long {
+    let attempts = Attempts::new(route, &gateway.budget, gateway.pools_of(tier));
+    let mut attempts = attempts.of(flow(tier, forward)).until(deadline);
+    if forward.headers.contains_key(headers::LONG) {
         attempts = attempts.of_long_text();
     }
     gateway.attempted(attempts, forward).await
+}
+
+/// Whose a request is, for the pods' room.
+fn flow(tier: &Tier, forward: &Forward) -> Flow {
+    let caller = forward.headers.get(headers::CALLER).map_or(&b""[..], HeaderValue::as_bytes);
+    Flow::new(&tier.name, caller, forward.headers.contains_key(headers::LONG))
 }
 
 /// What a caller gets when every attempt has failed. A refusal for want of room

@@ -32,6 +32,7 @@ pub mod probe;
 mod quota;
 mod refusals;
 mod relay;
+mod resume;
 pub mod route;
 pub mod run;
 mod sight;

@@ -55,7 +55,7 @@ pub(crate) async fn list(
     let attempts = Attempts::new(&route, &gateway.budget, gateway.pools_of(&tier)).without_hedges();
     let answered = gateway.attempted(attempts, &forward).await.map_err(|exhausted| exhausted.failure)?;
     let answered = with_names(answered, what, &route.api.aliases).await?;
-    let mut response = deliver(answered, &tier, record, &route);
+    let mut response = deliver(answered, &tier, record, &route, None);
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_CACHE);
     Ok(response)
 }

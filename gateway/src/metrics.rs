@@ -59,6 +59,13 @@ pub struct MirrorLabels {
     pub outcome: &'static str,
 }
 
+/// What became of answers that broke off.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResumedLabels {
+    /// `resumed` or `broken`.
+    pub outcome: &'static str,
+}
+
 /// One of the gateway's watches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct WatchLabels {
@@ -79,6 +86,8 @@ pub struct Metrics {
     pub bad_key_lines: Gauge,
     /// Texts cut.
     pub truncated: Counter,
+    /// Answers that broke off and were to be gone on with.
+    pub resumed: Family<ResumedLabels, Counter>,
     /// Calls to pods that counted as attempts.
     pub attempts: Counter,
     /// By pool: 0 closed, 1 half open, 2 open.
@@ -115,6 +124,7 @@ impl Metrics {
             key_audio: Family::default(),
             bad_key_lines: Gauge::default(),
             truncated: Counter::default(),
+            resumed: Family::default(),
             attempts: Counter::default(),
             breaker: Family::default(),
             endpoints: Family::default(),
@@ -142,6 +152,8 @@ impl Metrics {
         let help = "Lines of the Secret with API keys that are left out, as they cannot be understood";
         registry.register("bad_key_lines", help, self.bad_key_lines.clone());
         registry.register("truncated", "Texts cut because they were too long", self.truncated.clone());
+        let help = "Answers that broke off, by whether another pod could go on";
+        registry.register("resumed", help, self.resumed.clone());
         registry.register("attempts", "Calls to pods, retries among them", self.attempts.clone());
         let help = "Breaker of a pool: 0 closed, 1 half open, 2 open";
         registry.register("breaker_state", help, self.breaker.clone());

@@ -26,6 +26,7 @@ use crate::{
     events::Events,
     forward::MOST_HEADERS,
     limit::Limited,
+    resume::{Resumed, Resumption},
     route::{Route, Tier},
     upstream::Answer,
 };
@@ -58,6 +59,7 @@ pub(crate) fn deliver(
     tier: &Tier,
     record: &Arc<Record>,
     route: &Route,
+    resumption: Option<Box<Resumption>>,
 ) -> Response<Sending> {
     let pool = answered.call.pool.name.clone();
     let declined = !answered.answer.head.status.is_success();
@@ -69,7 +71,7 @@ pub(crate) fn deliver(
         let code = answered.answer.code.unwrap_or(ErrorCode::UpstreamFailed);
         record.fail(&Failure::new(code, "declined by a pod"));
     }
-    let mut response = respond(answered, record, route.idle);
+    let mut response = respond(answered, record, route.idle, resumption);
     let degraded = !declined && tier.pools.first() != Some(&pool);
     if degraded {
         record.set_degraded(BACKUP);
@@ -87,7 +89,12 @@ pub(crate) fn number<N: FromStr>(map: &HeaderMap, name: &str) -> Option<N> {
 }
 
 /// The caller's answer: the pod's, with what the gateway knows of it.
-fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Duration) -> Response<Sending> {
+fn respond(
+    answered: Answered<Answer>,
+    record: &Arc<Record>,
+    idle: Duration,
+    resumption: Option<Box<Resumption>>,
+) -> Response<Sending> {
     let Answered { answer: Answer { head, first, rest, .. }, call, attempts, .. } = answered;
     let mut response = Response::new(());
     *response.status_mut() = head.status;
@@ -105,10 +112,12 @@ fn respond(answered: Answered<Answer>, record: &Arc<Record>, idle: Duration) -> 
         None => Sending::Whole(Body::from(first)),
         Some(rest) => Sending::Relayed(Relay {
             next: Next::First(first),
-            rest,
+            rest: Some(rest),
             call,
+            resumption,
             record: Arc::clone(record),
             idle: Patience { longest: idle, timer: None, end: None },
+            heard: Instant::now(),
             events: events.then(Events::default),
         }),
     };
@@ -181,13 +190,20 @@ impl HttpBody for Sending {
 /// An answer on its way.
 pub struct Relay {
     next: Next,
-    rest: Answering,
+    /// None if the last piece was all.
+    rest: Option<Answering>,
     call: Call,
+    /// What it takes to go on if it breaks off.
+    resumption: Option<Box<Resumption>>,
     record: Arc<Record>,
     idle: Patience,
+    /// When the pod was last heard of.
+    heard: Instant,
     /// Where the answer consists of events: the one that is not complete yet.
     events: Option<Events>,
 }
+
+type Resuming = Pin<Box<dyn Future<Output = (Box<Resumption>, Option<Resumed>)> + Send>>;
 
 /// What the caller gets next.
 enum Next {
@@ -195,6 +211,8 @@ enum Next {
     First(Bytes),
     /// What comes.
     Rest,
+    /// What another pod has, for an answer that broke off in this way.
+    Resumed(Resuming, Failure),
     /// A broken connection, once what came before has gone out: an error drops
     /// what has not.
     CutOff,
@@ -210,6 +228,14 @@ impl Relay {
                 Poll::Ready(taken) => taken,
                 Poll::Pending => return Poll::Pending,
             },
+            Next::Resumed(mut resuming, failure) => match resuming.as_mut().poll(context) {
+                Poll::Ready((resumption, Some(resumed))) => self.go_on(resumption, resumed).map(Some),
+                Poll::Ready((_, None)) => return self.break_off(&failure, context),
+                Poll::Pending => {
+                    self.next = Next::Resumed(resuming, failure);
+                    return Poll::Pending;
+                }
+            },
             Next::CutOff => {
                 self.next = Next::Nothing;
                 return Poll::Ready(Some(Err(CutOff.into())));
@@ -221,21 +247,23 @@ impl Relay {
         };
         match taken {
             Ok(bytes) => {
-                if self.rest.is_end_stream() {
+                if self.rest.as_ref().is_none_or(HttpBody::is_end_stream) {
                     self.next = Next::Nothing;
                 }
                 Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
-            Err(failure) => self.break_off(&failure, context),
+            Err(failure) => self.interrupted(failure, context),
         }
     }
 
     /// The next bytes from the pod; none at the end.
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Failure>> {
         loop {
-            match Pin::new(&mut self.rest).poll_frame(context) {
+            let Some(rest) = &mut self.rest else { return Poll::Ready(Ok(None)) };
+            match Pin::new(rest).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.idle.begin_anew();
+                    self.heard = Instant::now();
                     match frame.into_data() {
                         Ok(bytes) => return Poll::Ready(self.pass_on(bytes).map(Some)),
                         Err(frame) => note_length(&self.record, frame.trailers_ref()),
@@ -255,9 +283,43 @@ impl Relay {
     }
 
     fn pass_on(&mut self, bytes: Bytes) -> Result<Bytes, Failure> {
+        if let Some(resumption) = &mut self.resumption {
+            resumption.had(&bytes);
+        }
         let Some(events) = &mut self.events else { return Ok(bytes) };
         let too_long = || cut_off(ErrorCode::UpstreamFailed, "an event does not end".to_owned());
         events.push(bytes).ok_or_else(too_long)
+    }
+
+    /// The answer has broken off. Another pod may go on with it; not where the caller
+    /// has long taken nothing, which is what pods cut answers off for.
+    fn interrupted(
+        &mut self,
+        failure: Failure,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.call.broke();
+        self.rest = None;
+        let is_recent = self.heard.elapsed() <= 2 * self.idle.longest;
+        let resumption = self.resumption.take().filter(|_| is_recent);
+        match resumption.and_then(|mut resumption| resumption.is_allowed().then_some(resumption)) {
+            Some(resumption) => {
+                let (pool, pod) = (Arc::clone(&self.call.pool), Arc::clone(&self.call.endpoint));
+                self.next = Next::Resumed(Box::pin(resumption.go_on(pool, pod)), failure);
+                self.poll_frame(context)
+            }
+            None => self.break_off(&failure, context),
+        }
+    }
+
+    /// From here on another pod speaks.
+    fn go_on(&mut self, resumption: Box<Resumption>, resumed: Resumed) -> Result<Bytes, Failure> {
+        let Resumed { call, first, rest } = resumed;
+        self.record.set_pool(&call.pool.name);
+        (self.call, self.rest, self.resumption) = (call, rest, Some(resumption));
+        self.idle.begin_anew();
+        self.heard = Instant::now();
+        self.pass_on(first)
     }
 
     fn break_off(
@@ -265,7 +327,6 @@ impl Relay {
         failure: &Failure,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.call.broke();
         self.record.fail(failure);
         match &self.events {
             Some(events) => {

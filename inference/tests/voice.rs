@@ -5,11 +5,16 @@ mod common;
 
 use std::{fs, path::Path, sync::Arc};
 
-use common::{RATE, admin, get, limits, models, say, start_loading, status, until};
+use common::{
+    JSON, RATE, Running, admin, exchange, get, limits, models, post, say, start_loading, status, until,
+};
 use serde_json::{Value, json};
 use ttsfleet_inference::Models;
 use ttsfleet_models::sha256_hex;
-use ttsfleet_wire::model::{ModelRecord, ModelSource};
+use ttsfleet_wire::{
+    audio::AudioFormat,
+    model::{ModelRecord, ModelSource},
+};
 
 /// Between sentences, 0.55 to 0.87 s were measured.
 const LONGEST_SILENCE: f32 = 1.0;
@@ -27,14 +32,45 @@ fn longest_silence(samples: &[f32]) -> f32 {
     longest as f32 / 100.0
 }
 
-#[tokio::test]
-async fn the_built_in_voice_speaks_clearly_and_is_silent_where_there_are_no_words() {
+async fn start() -> Running {
     let folder = tempfile::tempdir().unwrap();
     let seen = Arc::default();
     let models = Models { make: Arc::new(ttsfleet_models::load), ..models(&folder, &seen) };
     let server = start_loading(limits(), models, ModelRecord::default(), seen, folder).await;
     until("the voice is loaded", async || get(server.health, "/readyz").await.status == 200).await;
+    server
+}
 
+/// What lets an answer that broke off be gone on with.
+#[tokio::test]
+async fn two_servers_that_are_told_the_same_send_the_same_bytes() {
+    let servers = [start().await, start().await];
+    let input = "It costs $5.20, and no more. The river runs past the old mill and under the bridge.";
+    let formats = AudioFormat::ALL.map(|format| json!({"response_format": format.name()}));
+    let others = [
+        json!({"response_format": "mp3", "stream_format": "sse"}),
+        json!({"response_format": "opus", "sample_rate": 16_000, "speed": 1.5}),
+    ];
+    for mut order in formats.into_iter().chain(others) {
+        let wanted = order.to_string();
+        order["input"] = json!(input);
+        let mut sent = Vec::new();
+        // A WAV of known length comes in one piece, of which nothing can break off.
+        let is_wav = order["response_format"] == "wav";
+        for (server, is_resumed) in servers.iter().zip([is_wav, true]) {
+            let headers = format!(
+                "{JSON}x-request-id: same\r\nx-tts-came-at: 1800000000\r\nx-tts-resumed: {is_resumed}\r\n"
+            );
+            sent.push(exchange(server.speech, &post(order.to_string(), &headers)).await);
+        }
+        assert!(sent.iter().all(|answer| answer.status == 200 && answer.whole), "{wanted}");
+        assert!(sent[0].body == sent[1].body, "{wanted}");
+    }
+}
+
+#[tokio::test]
+async fn the_built_in_voice_speaks_clearly_and_is_silent_where_there_are_no_words() {
+    let server = start().await;
     let input = "The quick brown fox jumps over the lazy dog. It was a bright cold day in April.";
     let answer = say(server.speech, json!({"input": input, "response_format": "wav"})).await;
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));

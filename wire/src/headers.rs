@@ -47,6 +47,13 @@ pub const SERVED: &str = "served";
 /// In a request from the gateway to a pod: the voice that the one in the body means
 /// if the model has none of that name; empty for the model's first.
 pub const VOICE_MEANT: &str = "x-tts-voice-meant";
+/// In a request from the gateway to a pod: when the text came, in seconds since 1970,
+/// which is what the audio says of its time; the same for each pod that is asked.
+pub const CAME_AT: &str = "x-tts-came-at";
+/// In a request from the gateway to a pod: `true` if another pod has begun to speak
+/// it. The bytes must be those that it would have sent, so that nothing is held back
+/// until the length is known.
+pub const RESUMED: &str = "x-tts-resumed";
 /// Fields of the request that mean nothing here, divided by commas.
 pub const IGNORED: &str = "x-tts-ignored";
 /// In a pod's refusal: `true` if it is this caller who has more than its share of

@@ -22,6 +22,8 @@ pub(crate) const PORTS: [u16; 2] = [8080, 8081];
 /// A second of mp3 at 64 kbit/s, in the pieces that a pod would send.
 const PIECES: usize = 3;
 const PIECE: usize = 2_667;
+/// In the head of a request that takes them.
+const TRAILERS: &[u8] = b"te: trailers";
 /// What ends a request's head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
@@ -81,13 +83,15 @@ async fn serve() {
     }
 }
 
-/// Answers what comes on a connection, without looking at it.
+/// Answers what comes on a connection, whatever it is; with a trailer, if it asks
+/// for one, as pods do.
 async fn speak(mut connection: TcpStream) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
-    let pieces = pieces();
+    let (plain, trailed) = (pieces(b""), pieces(b"x-tts-audio-ms: 1000\r\n"));
     let mut request = Vec::with_capacity(4096);
     while read_request(&mut connection, &mut request).await? {
-        for piece in &pieces {
+        let takes_trailers = request.windows(TRAILERS.len()).any(|part| part.eq_ignore_ascii_case(TRAILERS));
+        for piece in if takes_trailers { &trailed } else { &plain } {
             connection.write_all(piece).await?;
         }
     }
@@ -107,12 +111,16 @@ pub(crate) async fn read_request(connection: &mut TcpStream, request: &mut Vec<u
 
 /// The answer as it is written: its head with the first piece, and its end with
 /// the last.
-fn pieces() -> Vec<Vec<u8>> {
+fn pieces(trailer: &[u8]) -> Vec<Vec<u8>> {
     let chunk = [format!("{PIECE:x}\r\n").as_bytes(), &[0; PIECE], b"\r\n"].concat();
     let mut pieces = vec![chunk; PIECES];
-    let head = b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ntransfer-encoding: chunked\r\n\r\n";
-    pieces[0].splice(0..0, head.iter().copied());
-    pieces[PIECES - 1].extend_from_slice(b"0\r\n\r\n");
+    let digest = "0".repeat(64);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\nx-tts-digest: sha256:{digest}\r\n\
+         transfer-encoding: chunked\r\n\r\n"
+    );
+    pieces[0].splice(0..0, head.bytes());
+    pieces[PIECES - 1].extend([b"0\r\n", trailer, b"\r\n"].concat());
     pieces
 }
 

@@ -1,10 +1,13 @@
 //! From a request as sent to an order as checked. No I/O.
 
+use axum::http::HeaderMap;
+use jiff::Timestamp;
 use ttsfleet_models::{Entry, Manifest, Said, Utterance};
 use ttsfleet_serving::Failure;
 use ttsfleet_wire::{
     audio::{AudioFormat, SAMPLE_RATES},
     error::ErrorCode,
+    headers::{CAME_AT, INPUT_CHARS, RESUMED},
     lexicon::{self, Lexicon, Pronunciation},
     names::Meant,
     speech::SpeechRequest,
@@ -26,15 +29,40 @@ pub(super) struct Order {
     /// Samples a second that are sent.
     pub(super) sample_rate: u32,
     pub(super) events: bool,
+    /// When it came.
+    pub(super) time: Timestamp,
+    /// Whether a file goes out as it is made, also where its length would be known soon.
+    pub(super) is_resumed: bool,
+}
+
+/// What the gateway says of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    /// Length of the text that it was sent.
+    pub(super) chars: Option<usize>,
+    /// When that was.
+    pub(super) time: Option<Timestamp>,
+    /// Whether another pod has begun with it.
+    pub(super) is_resumed: bool,
+}
+
+impl Told {
+    pub(super) fn by(headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            chars: text(INPUT_CHARS).and_then(|chars| chars.parse().ok()),
+            time: text(CAME_AT).and_then(|at| Timestamp::from_second(at.parse().ok()?).ok()),
+            is_resumed: text(RESUMED) == Some("true"),
+        }
+    }
 }
 
 impl Order {
-    /// Judges a request against the model that is served. `sent_chars` is what
-    /// the gateway says of the length of the text that it was sent.
+    /// Judges a request against the model that is served.
     pub(super) fn new(
         request: SpeechRequest,
         meant: &Meant,
-        sent_chars: Option<usize>,
+        told: &Told,
         manifest: &Manifest,
         max_chars: usize,
     ) -> Result<Self, Failure> {
@@ -43,7 +71,7 @@ impl Order {
         let format = choose_format(request.response_format.as_deref())?;
         Ok(Self {
             chars,
-            cut_from: sent_chars.filter(|&sent| sent > chars),
+            cut_from: told.chars.filter(|&sent| sent > chars),
             voice: choose_voice(request.voice.as_ref().map(|voice| voice.name()), meant, manifest)?,
             speed: check_speed(request.speed.unwrap_or(1.0))?,
             lexicon: entries(&request.lexicon),
@@ -51,6 +79,8 @@ impl Order {
             sample_rate: choose_rate(request.sample_rate, format, manifest.sample_rate)?,
             events: check_stream_format(request.stream_format.as_deref())?,
             text: request.input,
+            time: told.time.unwrap_or_else(Timestamp::now),
+            is_resumed: told.is_resumed,
         })
     }
 

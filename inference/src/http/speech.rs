@@ -8,14 +8,13 @@ use std::{
 use axum::{
     Extension,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue},
+    http::HeaderValue,
     response::Response,
 };
-use jiff::Timestamp;
 use ttsfleet_models::Script;
 use ttsfleet_serving::{Failure, Record, answer, read_json_body};
 use ttsfleet_wire::{
-    headers::{DIGEST, IGNORED, INPUT_CHARS, MODEL, NO_WORDS, OVER_SHARE, QUEUE_MS, SKIPPED_CHARS},
+    headers::{DIGEST, IGNORED, MODEL, NO_WORDS, OVER_SHARE, QUEUE_MS, SKIPPED_CHARS},
     pod::OnUnspeakable,
     speech::SpeechRequest,
 };
@@ -25,7 +24,7 @@ use super::{
     claim::claim,
     failures::{inference, of_model, unspeakable},
     names::meant,
-    order::Order,
+    order::{Order, Told},
 };
 use crate::{
     admission::Refused, audio::marks::Marks, callers::Claim, outbox, pool::Seat, slot::Served, state::App,
@@ -63,7 +62,7 @@ async fn speak(app: &Arc<App>, record: &Arc<Record>, request: Request) -> Result
     let order = Order::new(
         request,
         &names,
-        sent_chars(&parts.headers),
+        &Told::by(&parts.headers),
         served.model().manifest(),
         app.limits.max_input_chars,
     )?;
@@ -99,11 +98,6 @@ async fn answer_with(
     let playback = start(app, served, record, (&order, unspoken), script, seat);
     let response = playback.respond().await?;
     Ok(with_headers(response, served, queued, unspoken))
-}
-
-/// How long the text was when the gateway got it, if it says so.
-fn sent_chars(headers: &HeaderMap) -> Option<usize> {
-    headers.get(INPUT_CHARS)?.to_str().ok()?.parse().ok()
 }
 
 /// Has the model read the text, off the runtime, as this is work on user text
@@ -149,11 +143,11 @@ fn start(
 ) -> Playback {
     let deadline = Instant::now() + app.limits.longest_request;
     let Order { format, sample_rate, .. } = *order;
-    let hold = app.is_soon_whole(&script, sample_rate);
+    let hold = !order.is_resumed && app.is_soon_whole(&script, sample_rate);
     let (sender, receiver) = outbox::channel(app.limits.buffered_bytes, deadline);
     let marks = app.producer.as_ref().map(|producer| {
         let (model, digest) = (served.id(), &served.loaded.digest);
-        Arc::new(Marks::new(producer, &model, digest, record.request_id(), Timestamp::now()))
+        Arc::new(Marks::new(producer, &model, digest, record.request_id(), order.time))
     });
     let playback = Playback::new(
         Arc::clone(app),

@@ -1,0 +1,137 @@
+//! Going on with an answer that broke off. Speech is the same each time, so that
+//! another pod of the pool can speak the text once more, and what the caller has
+//! of it already is left out. That it is the same is not believed but checked.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Bytes, HttpBody},
+    http::HeaderValue,
+};
+use crc32fast::Hasher;
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout};
+use ttsfleet_wire::headers;
+
+use crate::{
+    attempts::{Answered, Attempts},
+    call::Call,
+    client::Answering,
+    endpoint::{Endpoint, now},
+    flow::Flow,
+    gateway::Gateway,
+    metrics::ResumedLabels,
+    pool::Pool,
+    route::Route,
+    upstream::{Answer, Forward},
+};
+
+/// How often one answer is gone on with.
+const MOST: u32 = 2;
+
+/// What it takes to have another pod go on.
+pub(crate) struct Resumption {
+    gateway: Arc<Gateway>,
+    route: Arc<Route>,
+    forward: Forward,
+    flow: Flow,
+    /// Digest of the model that spoke.
+    model: HeaderValue,
+    /// Bytes that the caller has, and their checksum.
+    had: (u64, Hasher),
+    times: u32,
+}
+
+/// An answer from where the last one broke off.
+pub(crate) struct Resumed {
+    /// The call it belongs to.
+    pub(crate) call: Call,
+    /// What comes next.
+    pub(crate) first: Bytes,
+    /// What comes after it; none if that was all.
+    pub(crate) rest: Option<Answering>,
+}
+
+/// Why it cannot be gone on with.
+type Hopeless = &'static str;
+
+impl Resumption {
+    /// For an answer to this request; none where it does not say which model speaks.
+    pub(crate) fn new(
+        gateway: &Arc<Gateway>,
+        route: &Arc<Route>,
+        forward: Forward,
+        flow: Flow,
+        answer: &Answer,
+    ) -> Option<Box<Self>> {
+        let model = answer.head.headers.get(headers::DIGEST)?.clone();
+        let (gateway, route) = (Arc::clone(gateway), Arc::clone(route));
+        Some(Box::new(Self { gateway, route, forward, flow, model, had: (0, Hasher::new()), times: 0 }))
+    }
+
+    /// The caller gets these bytes.
+    pub(crate) fn had(&mut self, bytes: &[u8]) {
+        self.had.0 += bytes.len() as u64;
+        self.had.1.update(bytes);
+    }
+
+    /// Whether it may be tried, which is a retry like any other.
+    pub(crate) fn is_allowed(&mut self) -> bool {
+        self.times += 1;
+        self.times <= MOST && self.route.budget_percent > 0 && self.gateway.budget.withdraw(now())
+    }
+
+    /// Has another pod of the pool go on.
+    pub(crate) async fn go_on(
+        mut self: Box<Self>,
+        pool: Arc<Pool>,
+        broken: Arc<Endpoint>,
+    ) -> (Box<Self>, Option<Resumed>) {
+        self.forward.headers.insert(headers::RESUMED, HeaderValue::from_static("true"));
+        let resumed = self.speak_again(pool, broken).await;
+        let outcome = if resumed.is_ok() { "resumed" } else { "broken" };
+        self.gateway.metrics.resumed.get_or_create(&ResumedLabels { outcome }).inc();
+        let resumed = resumed.inspect_err(|why| tracing::warn!(why, "an answer that broke off stays broken"));
+        (self, resumed.ok())
+    }
+
+    async fn speak_again(&self, pool: Arc<Pool>, broken: Arc<Endpoint>) -> Result<Resumed, Hopeless> {
+        let deadline = Instant::now() + self.route.total;
+        let attempts = Attempts::new(&self.route, &self.gateway.budget, vec![pool]);
+        let attempts = attempts.of(self.flow).until(deadline).without_hedges().avoiding(broken);
+        let answered = self.gateway.attempted(attempts, &self.forward).await;
+        let Answered { answer, call, .. } = answered.map_err(|_| "no other pod speaks")?;
+        if !answer.head.status.is_success() || answer.head.headers.get(headers::DIGEST) != Some(&self.model) {
+            return Err("the other pod has another model");
+        }
+        let Answer { first, rest, .. } = answer;
+        catch_up(first, rest, &self.had, self.route.idle).await.map(|(first, rest)| Resumed {
+            call,
+            first,
+            rest,
+        })
+    }
+}
+
+/// Leaves out what the caller has.
+async fn catch_up(
+    mut piece: Bytes,
+    mut rest: Option<Answering>,
+    (bytes, sum): &(u64, Hasher),
+    idle: Duration,
+) -> Result<(Bytes, Option<Answering>), Hopeless> {
+    let (mut left, mut seen) = (*bytes, Hasher::new());
+    loop {
+        let known = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
+        seen.update(&piece.split_to(known));
+        left -= known as u64;
+        if left == 0 {
+            let same = seen.finalize() == sum.clone().finalize();
+            return if same { Ok((piece, rest)) } else { Err("the other pod speaks otherwise") };
+        }
+        let body = rest.as_mut().filter(|body| !body.is_end_stream()).ok_or("the other pod says less")?;
+        let frame = timeout(idle, body.frame()).await.map_err(|_| "the other pod stalls")?;
+        let frame = frame.ok_or("the other pod says less")?.map_err(|_| "the other pod breaks off, too")?;
+        piece = frame.into_data().unwrap_or_default();
+    }
+}

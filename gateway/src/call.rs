@@ -26,8 +26,10 @@ pub struct Call {
     pub pool: Arc<Pool>,
     /// The pod in it.
     pub endpoint: Arc<Endpoint>,
-    route: Arc<Route>,
-    flow: Flow,
+    /// The route that it was made by.
+    pub(crate) route: Arc<Route>,
+    /// Whose it is.
+    pub(crate) flow: Flow,
     begun: Instant,
     /// What the pool's breaker and the pod's said to it.
     admitted: Option<(Admission, Admission)>,

@@ -19,7 +19,7 @@ use ttsfleet_serving::{
 use ttsfleet_wire::{error::ErrorCode, headers, route::OnExhausted};
 
 use crate::{
-    attempts::{Answered, Attempts, Exhausted},
+    attempts::{Answered, Exhausted},
     cors, empty,
     flow::Flow,
     forward,
@@ -175,8 +175,7 @@ async fn speak(
                 record.first_audio();
                 gateway.mirrors.pass_on(&tier, &limited);
             }
-            let flow = flow(&tier, &forward);
-            let resumption = Resumption::new(gateway, &route, forward, flow, &answered.answer);
+            let resumption = Resumption::new(gateway, forward, &answered.answer);
             deliver(answered, &tier, record, &route, resumption)
         }
         Err(exhausted) => {
@@ -217,10 +216,10 @@ fn charge<'a>(
     if quota.is_unbounded() {
         return Ok(None);
     }
-    let account = caller.account(&route.fleet);
-    let (left, taken) = gateway.usage.take(account, quota, limited.spoken_chars, &moment());
+    let (account, now) = (caller.account(&route.fleet), moment());
+    let taken = gateway.usage.take(&account, quota, limited.spoken_chars, &now);
     if let Err(failure) = &taken {
-        tell(&left, told);
+        tell(&gateway.usage.left(&account, &quota, &now), told);
         if !failure.code.entry().retryable {
             told.insert(headers::SHOULD_RETRY, HeaderValue::from_static("false"));
         }
@@ -292,18 +291,10 @@ async fn attempt(
     forward: &Forward,
     deadline: tokio::time::Instant,
 ) -> Result<Answered<Answer>, Exhausted> {
-    let attempts = Attempts::new(route, &gateway.budget, gateway.pools_of(tier));
-    let mut attempts = attempts.of(flow(tier, forward)).until(deadline);
-    if forward.headers.contains_key(headers::LONG) {
-        attempts = attempts.of_long_text();
-    }
-    gateway.attempted(attempts, forward).await
-}
-
-/// Whose a request is, for the pods' room.
-fn flow(tier: &Tier, forward: &Forward) -> Flow {
     let caller = forward.headers.get(headers::CALLER).map_or(&b""[..], HeaderValue::as_bytes);
-    Flow::new(&tier.name, caller, forward.headers.contains_key(headers::LONG))
+    let flow = Flow::new(&tier.name, caller, forward.is_long());
+    let attempts = gateway.attempts(route, gateway.pools_of(tier), flow, forward);
+    gateway.attempted(attempts.until(deadline), forward).await
 }
 
 /// What a caller gets when every attempt has failed. A refusal for want of room

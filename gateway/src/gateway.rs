@@ -18,6 +18,7 @@ use crate::{
     attempts::{Answered, Attempts, Exhausted},
     budget::RetryBudget,
     cors,
+    flow::Flow,
     keys::Keys,
     metrics::{Metrics, WatchLabels},
     mirror::Mirrors,
@@ -112,6 +113,18 @@ impl Gateway {
     /// Whether there is a bound on what some caller may have.
     pub(crate) fn has_quotas(&self) -> bool {
         self.route.load().as_ref().is_some_and(|route| route.has_quotas()) || self.keys.have_quotas()
+    }
+
+    /// Attempts to have a text of that flow spoken.
+    pub(crate) fn attempts<'a>(
+        &'a self,
+        route: &'a Arc<Route>,
+        pools: Vec<Arc<Pool>>,
+        flow: Flow,
+        forward: &Forward,
+    ) -> Attempts<'a> {
+        let attempts = Attempts::new(route, &self.budget, pools).of(flow);
+        if forward.is_long() { attempts.of_long_text() } else { attempts }
     }
 
     /// Makes the attempts, and counts them.

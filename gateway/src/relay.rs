@@ -113,7 +113,7 @@ fn respond(
         Some(rest) => Sending::Relayed(Relay {
             next: Next::First(first),
             rest: Some(rest),
-            call,
+            call: Some(call),
             resumption,
             record: Arc::clone(record),
             idle: Patience { longest: idle, timer: None, end: None },
@@ -192,7 +192,8 @@ pub struct Relay {
     next: Next,
     /// None if the last piece was all.
     rest: Option<Answering>,
-    call: Call,
+    /// None once it has broken off.
+    call: Option<Call>,
     /// What it takes to go on if it breaks off.
     resumption: Option<Box<Resumption>>,
     record: Arc<Record>,
@@ -298,14 +299,16 @@ impl Relay {
         failure: Failure,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.call.broke();
         self.rest = None;
         let is_recent = self.heard.elapsed() <= 2 * self.idle.longest;
         let resumption = self.resumption.take().filter(|_| is_recent);
-        match resumption.and_then(|mut resumption| resumption.is_allowed().then_some(resumption)) {
-            Some(resumption) => {
-                let (pool, pod) = (Arc::clone(&self.call.pool), Arc::clone(&self.call.endpoint));
-                self.next = Next::Resumed(Box::pin(resumption.go_on(pool, pod)), failure);
+        let call = self.call.take().inspect(Call::broke);
+        let both = resumption.zip(call);
+        match both
+            .and_then(|(mut resumption, call)| resumption.is_allowed(&call).then_some((resumption, call)))
+        {
+            Some((resumption, call)) => {
+                self.next = Next::Resumed(Box::pin(resumption.go_on(call)), failure);
                 self.poll_frame(context)
             }
             None => self.break_off(&failure, context),
@@ -316,7 +319,7 @@ impl Relay {
     fn go_on(&mut self, resumption: Box<Resumption>, resumed: Resumed) -> Result<Bytes, Failure> {
         let Resumed { call, first, rest } = resumed;
         self.record.set_pool(&call.pool.name);
-        (self.call, self.rest, self.resumption) = (call, rest, Some(resumption));
+        (self.call, self.rest, self.resumption) = (Some(call), rest, Some(resumption));
         self.idle.begin_anew();
         self.heard = Instant::now();
         self.pass_on(first)

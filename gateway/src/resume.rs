@@ -10,19 +10,16 @@ use axum::{
 };
 use crc32fast::Hasher;
 use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use ttsfleet_wire::headers;
 
 use crate::{
-    attempts::{Answered, Attempts},
+    attempts::Answered,
     call::Call,
     client::Answering,
-    endpoint::{Endpoint, now},
-    flow::Flow,
+    endpoint::now,
     gateway::Gateway,
     metrics::ResumedLabels,
-    pool::Pool,
-    route::Route,
     upstream::{Answer, Forward},
 };
 
@@ -32,9 +29,7 @@ const MOST: u32 = 2;
 /// What it takes to have another pod go on.
 pub(crate) struct Resumption {
     gateway: Arc<Gateway>,
-    route: Arc<Route>,
     forward: Forward,
-    flow: Flow,
     /// Digest of the model that spoke.
     model: HeaderValue,
     /// Bytes that the caller has, and their checksum.
@@ -56,17 +51,13 @@ pub(crate) struct Resumed {
 type Hopeless = &'static str;
 
 impl Resumption {
-    /// For an answer to this request; none where it does not say which model speaks.
-    pub(crate) fn new(
-        gateway: &Arc<Gateway>,
-        route: &Arc<Route>,
-        forward: Forward,
-        flow: Flow,
-        answer: &Answer,
-    ) -> Option<Box<Self>> {
+    /// For an answer to this request; none where all of it is here, or it does not
+    /// say which model speaks.
+    pub(crate) fn new(gateway: &Arc<Gateway>, forward: Forward, answer: &Answer) -> Option<Box<Self>> {
+        answer.rest.as_ref()?;
         let model = answer.head.headers.get(headers::DIGEST)?.clone();
-        let (gateway, route) = (Arc::clone(gateway), Arc::clone(route));
-        Some(Box::new(Self { gateway, route, forward, flow, model, had: (0, Hasher::new()), times: 0 }))
+        let gateway = Arc::clone(gateway);
+        Some(Box::new(Self { gateway, forward, model, had: (0, Hasher::new()), times: 0 }))
     }
 
     /// The caller gets these bytes.
@@ -76,40 +67,32 @@ impl Resumption {
     }
 
     /// Whether it may be tried, which is a retry like any other.
-    pub(crate) fn is_allowed(&mut self) -> bool {
+    pub(crate) fn is_allowed(&mut self, broken: &Call) -> bool {
         self.times += 1;
-        self.times <= MOST && self.route.budget_percent > 0 && self.gateway.budget.withdraw(now())
+        self.times <= MOST && broken.route.budget_percent > 0 && self.gateway.budget.withdraw(now())
     }
 
-    /// Has another pod of the pool go on.
-    pub(crate) async fn go_on(
-        mut self: Box<Self>,
-        pool: Arc<Pool>,
-        broken: Arc<Endpoint>,
-    ) -> (Box<Self>, Option<Resumed>) {
+    /// Has another pod of the pool go on with a call's answer.
+    pub(crate) async fn go_on(mut self: Box<Self>, broken: Call) -> (Box<Self>, Option<Resumed>) {
         self.forward.headers.insert(headers::RESUMED, HeaderValue::from_static("true"));
-        let resumed = self.speak_again(pool, broken).await;
+        let resumed = self.speak_again(&broken).await;
         let outcome = if resumed.is_ok() { "resumed" } else { "broken" };
         self.gateway.metrics.resumed.get_or_create(&ResumedLabels { outcome }).inc();
         let resumed = resumed.inspect_err(|why| tracing::warn!(why, "an answer that broke off stays broken"));
         (self, resumed.ok())
     }
 
-    async fn speak_again(&self, pool: Arc<Pool>, broken: Arc<Endpoint>) -> Result<Resumed, Hopeless> {
-        let deadline = Instant::now() + self.route.total;
-        let attempts = Attempts::new(&self.route, &self.gateway.budget, vec![pool]);
-        let attempts = attempts.of(self.flow).until(deadline).without_hedges().avoiding(broken);
+    async fn speak_again(&self, broken: &Call) -> Result<Resumed, Hopeless> {
+        let Call { route, pool, endpoint, flow, .. } = broken;
+        let attempts = self.gateway.attempts(route, vec![Arc::clone(pool)], *flow, &self.forward);
+        let attempts = attempts.without_hedges().avoiding(Arc::clone(endpoint));
         let answered = self.gateway.attempted(attempts, &self.forward).await;
         let Answered { answer, call, .. } = answered.map_err(|_| "no other pod speaks")?;
         if !answer.head.status.is_success() || answer.head.headers.get(headers::DIGEST) != Some(&self.model) {
             return Err("the other pod has another model");
         }
         let Answer { first, rest, .. } = answer;
-        catch_up(first, rest, &self.had, self.route.idle).await.map(|(first, rest)| Resumed {
-            call,
-            first,
-            rest,
-        })
+        catch_up(first, rest, &self.had, route.idle).await.map(|(first, rest)| Resumed { call, first, rest })
     }
 }
 

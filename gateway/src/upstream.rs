@@ -38,6 +38,13 @@ pub struct Forward {
     pub body: Bytes,
 }
 
+impl Forward {
+    /// Whether its text waits for shorter ones.
+    pub(crate) fn is_long(&self) -> bool {
+        self.headers.contains_key(headers::LONG)
+    }
+}
+
 /// A pod's answer, from its first bytes on.
 pub struct Answer {
     /// Status and headers.

@@ -105,25 +105,28 @@ pub(crate) struct Charge<'a> {
 }
 
 impl Usage {
-    /// Counts a request of so many characters, if its account has as much left;
-    /// 429 if it has not. What was left before is told in any case.
+    /// Counts a request of so many characters, if its account has as much left.
+    ///
+    /// # Errors
+    /// 429 if it has not.
     pub(crate) fn take(
         &self,
-        account: String,
+        account: &str,
         quota: Quota,
         characters: usize,
         now: &Moment,
-    ) -> (Allowance, Result<Charge<'_>, Failure>) {
+    ) -> Result<Charge<'_>, Failure> {
         let characters = characters as u64;
         let mut books = self.books();
-        let had = books.had(&account, now);
-        let left = allowance(&quota, &had, now);
-        if let Err(exceeded) = check(&quota, &had, characters, now) {
-            return (left, Err(refusal(exceeded, &quota)));
-        }
-        books.own.add(&account, 1, characters, now);
-        drop(books);
-        (left, Ok(Charge { usage: self, account, quota, characters, day: now.day }))
+        let had = books.had(account, now);
+        check(&quota, &had, characters, now).map_err(|exceeded| refusal(exceeded, &quota))?;
+        books.own.add(account, 1, characters, now);
+        Ok(Charge { usage: self, account: account.to_owned(), quota, characters, day: now.day })
+    }
+
+    /// What is left to an account.
+    pub(crate) fn left(&self, account: &str, quota: &Quota, now: &Moment) -> Allowance {
+        allowance(quota, &self.books().had(account, now), now)
     }
 
     /// Where all of the fleet's gateways are.
@@ -192,16 +195,11 @@ impl Charge<'_> {
     /// left.
     pub(crate) fn spoken(mut self, characters: usize) -> Allowance {
         self.characters = self.characters.saturating_sub(characters as u64);
-        self.give_back()
+        self.give_back();
+        self.usage.left(&self.account, &self.quota, &moment())
     }
 
-    /// What is left.
-    pub(crate) fn left(&self) -> Allowance {
-        let now = moment();
-        allowance(&self.quota, &self.usage.books().had(&self.account, &now), &now)
-    }
-
-    fn give_back(&mut self) -> Allowance {
+    fn give_back(&mut self) {
         let unspoken = std::mem::take(&mut self.characters);
         if unspoken > 0 {
             let mut books = self.usage.books();
@@ -211,7 +209,6 @@ impl Charge<'_> {
                 account.characters = account.characters.saturating_sub(unspoken);
             }
         }
-        self.left()
     }
 }
 

@@ -11,7 +11,7 @@ fn quota(requests: u32, characters: u64) -> Quota {
 }
 
 fn take<'a>(usage: &'a Usage, characters: usize, now: &Moment) -> Result<Charge<'a>, ErrorCode> {
-    let (_, taken) = usage.take("acme".to_owned(), quota(3, 100), characters, now);
+    let taken = usage.take("acme", quota(3, 100), characters, now);
     taken.map_err(|failure| failure.code)
 }
 
@@ -48,7 +48,7 @@ fn who_is_refused_is_not_counted_and_others_are_not_touched() {
     for _ in 0..9 {
         assert_eq!(take(&usage, 1, &now).err(), Some(ErrorCode::RateLimited));
     }
-    assert!(usage.take("other".to_owned(), quota(3, 100), 1, &now).1.is_ok());
+    assert!(usage.take("other", quota(3, 100), 1, &now).is_ok());
     let later = at(12, 119);
     assert!(take(&usage, 1, &later).is_ok());
 }

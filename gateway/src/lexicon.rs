@@ -2,9 +2,8 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use ttsfleet_reading::{Found, Glossary};
+use ttsfleet_reading::{Found, Glossary, composed};
 use ttsfleet_wire::lexicon::{self, Lexicon, MOST_ENTRIES};
-use unicode_normalization::UnicodeNormalization;
 
 /// How the fleet has words said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,8 +52,7 @@ impl FleetLexicon {
 /// A text as its words are found. Those with a sign of XML are meant where it is
 /// written as XML wants it, too.
 fn as_found(text: &str) -> Cow<'_, str> {
-    let composed: Cow<'_, str> =
-        if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() };
+    let composed = composed(text);
     if composed.contains("&amp;") { composed.replace("&amp;", "&").into() } else { composed }
 }
 

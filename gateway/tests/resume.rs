@@ -21,7 +21,10 @@ use futures::{Stream, StreamExt, stream};
 use serde_json::json;
 use support::{Front, Got, pod, streamed, table};
 use tokio::sync::mpsc;
-use ttsfleet_wire::route::RouteTable;
+use ttsfleet_wire::{
+    error::ErrorCode,
+    route::{OnOverflow, RouteTable},
+};
 
 const WHOLE: &[u8] = b"0123456789abcdefghij";
 
@@ -199,4 +202,24 @@ async fn events_go_on_where_they_broke_off_also_within_one() {
     };
     let pods = [pod(respond.clone()).await.0, pod(respond).await.0];
     assert_eq!(heard(&front(table(), &pods).await).await, (EVENTS.to_vec(), true));
+}
+
+#[tokio::test]
+async fn a_pod_that_has_no_room_for_the_rest_of_a_long_text_is_still_asked_for_short_ones() {
+    let (breaking, _got) = playing("audio/mpeg", SAME, &[Play::Break(9)]).await;
+    let (busy, _) = pod(|(headers, _)| async move {
+        if headers.contains_key("x-tts-long") {
+            return support::error(ErrorCode::TooManyRequests);
+        }
+        streamed("audio/mpeg", pieces(Play::Speak(WHOLE)))
+    })
+    .await;
+    let mut table = table();
+    (table.limits.max_input_chars, table.limits.on_overflow) = (4, OnOverflow::Auto);
+    let front = front(table, &[breaking[0], busy]).await;
+    // It may be the busy one that is asked first, which then leaves the text to the other.
+    assert_eq!(heard(&front).await, (WHOLE[..9].to_vec(), false));
+    front.pods("main", &[busy]);
+    let short = front.speak(&json!({"input": "Hi"})).await;
+    assert_eq!((short.status().as_u16(), short.bytes().await.unwrap()), (200, WHOLE.into()));
 }

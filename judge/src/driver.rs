@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ttsfleet_reading::Glossary;
+use ttsfleet_reading::{Glossary, composed};
 use ttsfleet_wire::{
     judge::{MirroredRequest, Session},
     lexicon::{self, Lexicon, Pronunciation},
@@ -141,10 +141,11 @@ impl<H: Fn(Script) -> bool> Driver<'_, H> {
 /// words stay as they are written.
 fn respelled(request: &MirroredRequest) -> Option<String> {
     let MirroredRequest { text, lexicon, .. } = request;
-    let glossary = Glossary::new(lexicon.keys().map(String::as_str));
+    let words: Vec<_> = lexicon.keys().map(|word| composed(word)).collect();
+    let glossary = Glossary::new(words.iter().map(AsRef::as_ref));
     let entries: Vec<_> = lexicon.iter().collect();
     let said = || {
-        glossary.replace(text, |found| {
+        glossary.replace(&composed(text), |found| {
             match lexicon::read(entries[found.number].0, entries[found.number].1) {
                 Ok(Pronunciation::Respelling(words)) => Some(words.into()),
                 Ok(Pronunciation::Phonemes(_)) | Err(_) => None,
@@ -250,5 +251,7 @@ mod tests {
         let said = respelled(&request(&[("Kubectl", "cube control"), ("gif", "/dʒɪf/")]));
         assert_eq!(said.as_deref(), Some("Use cube control for a GIF."));
         assert_eq!(respelled(&request(&[])), None);
+        let cafe = MirroredRequest { text: "A cafe\u{301}.".to_owned(), ..request(&[("café", "caffay")]) };
+        assert_eq!(respelled(&cafe).as_deref(), Some("A caffay."), "however its accent is written");
     }
 }

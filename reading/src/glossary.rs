@@ -2,10 +2,12 @@
 //!
 //! They are found as readers find them: whole, whatever their case, their hyphens
 //! and apostrophes, and how many blanks there are between several. Where one is the
-//! beginning of another, the longer one is meant. Texts are expected in Unicode's
-//! composed form.
+//! beginning of another, the longer one is meant. Words and texts are expected as
+//! [`composed`] makes them.
 
 use std::{borrow::Cow, ops::Range};
+
+use unicode_normalization::UnicodeNormalization;
 
 /// What ends a sentence, or a line that is as good.
 const ENDS: &str = ".!?…:\n";
@@ -17,6 +19,11 @@ const BETWEEN: &str = "\"“”‘’'([";
 pub struct Glossary {
     /// As they are compared, in their order, none twice.
     words: Vec<(Vec<char>, usize)>,
+}
+
+/// A text in Unicode's composed form, in which what looks the same is the same.
+pub fn composed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() }
 }
 
 /// A word in a text.

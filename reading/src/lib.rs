@@ -31,7 +31,7 @@ mod streets;
 mod words;
 mod written;
 
-pub use glossary::{Found, Glossary};
+pub use glossary::{Found, Glossary, composed};
 pub use rules::{Normalizer, RulesError};
 pub use signs::plain_signs;
 pub use words::Words;

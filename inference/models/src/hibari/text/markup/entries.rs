@@ -1,9 +1,6 @@
 //! Words that are said as the caller says.
 
-use std::borrow::Cow;
-
-use ttsfleet_reading::Glossary;
-use unicode_normalization::UnicodeNormalization;
+use ttsfleet_reading::{Glossary, composed};
 
 use super::{ipa, stand_in};
 use crate::{Entry, Said};
@@ -73,10 +70,6 @@ impl Entries {
             Some(instead.into())
         })
     }
-}
-
-fn composed(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() }
 }
 
 #[cfg(test)]

@@ -303,15 +303,12 @@ impl Relay {
         let is_recent = self.heard.elapsed() <= 2 * self.idle.longest;
         let resumption = self.resumption.take().filter(|_| is_recent);
         let call = self.call.take().inspect(Call::broke);
-        let both = resumption.zip(call);
-        match both
-            .and_then(|(mut resumption, call)| resumption.is_allowed(&call).then_some((resumption, call)))
-        {
-            Some((resumption, call)) => {
+        match resumption.zip(call) {
+            Some((resumption, call)) if resumption.is_allowed(&call) => {
                 self.next = Next::Resumed(Box::pin(resumption.go_on(call)), failure);
                 self.poll_frame(context)
             }
-            None => self.break_off(&failure, context),
+            _ => self.break_off(&failure, context),
         }
     }
 

@@ -67,13 +67,13 @@ impl Resumption {
     }
 
     /// Whether it may be tried, which is a retry like any other.
-    pub(crate) fn is_allowed(&mut self, broken: &Call) -> bool {
-        self.times += 1;
-        self.times <= MOST && broken.route.budget_percent > 0 && self.gateway.budget.withdraw(now())
+    pub(crate) fn is_allowed(&self, broken: &Call) -> bool {
+        self.times < MOST && broken.route.budget_percent > 0 && self.gateway.budget.withdraw(now())
     }
 
     /// Has another pod of the pool go on with a call's answer.
     pub(crate) async fn go_on(mut self: Box<Self>, broken: Call) -> (Box<Self>, Option<Resumed>) {
+        self.times += 1;
         self.forward.headers.insert(headers::RESUMED, HeaderValue::from_static("true"));
         let resumed = self.speak_again(&broken).await;
         let outcome = if resumed.is_ok() { "resumed" } else { "broken" };
